@@ -1,0 +1,273 @@
+"""What enters a `TradingEngine` (inputs, journaled), what leaves it (effects), and what users hear (`PublicEvent`)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+import msgspec
+
+from runtime.market import InstrumentId
+from runtime.orders import Order, OrderAbsent, OrderAccepted, OrderCancelled, OrderFilled, OrderRejected, OrderUnknown
+from runtime.session import OnBreach, SessionConfig
+from runtime.signals import Signal
+
+
+class EventType(StrEnum):
+    """Types of `PublicEvent`: the names other people's programs listen for."""
+
+    SESSION_STARTED = "SESSION_STARTED"
+    SESSION_STOPPED = "SESSION_STOPPED"
+    SESSION_PAUSED = "SESSION_PAUSED"
+    SESSION_RESUMED = "SESSION_RESUMED"
+    SESSION_RECOVERED = "SESSION_RECOVERED"
+    COMMAND_ACCEPTED = "COMMAND_ACCEPTED"
+    COMMAND_REJECTED = "COMMAND_REJECTED"
+    SIGNAL = "SIGNAL"
+    SIGNAL_SKIPPED = "SIGNAL_SKIPPED"
+    ORDER_SUBMITTED = "ORDER_SUBMITTED"
+    ORDER_ACCEPTED = "ORDER_ACCEPTED"
+    ORDER_PARTIALLY_FILLED = "ORDER_PARTIALLY_FILLED"
+    ORDER_FILLED = "ORDER_FILLED"
+    ORDER_CANCELLED = "ORDER_CANCELLED"
+    ORDER_REJECTED = "ORDER_REJECTED"
+    ORDER_UNKNOWN = "ORDER_UNKNOWN"
+    POSITION_OPENED = "POSITION_OPENED"
+    POSITION_CHANGED = "POSITION_CHANGED"
+    POSITION_CLOSED = "POSITION_CLOSED"
+    EXIT_ALERT = "EXIT_ALERT"
+    RISK_HALT = "RISK_HALT"
+    RISK_RESUMED = "RISK_RESUMED"
+    FEED_DOWN = "FEED_DOWN"
+    FEED_UP = "FEED_UP"
+    BROKER_DOWN = "BROKER_DOWN"
+    BROKER_UP = "BROKER_UP"
+    HEARTBEAT = "HEARTBEAT"
+
+
+class SkipReason(StrEnum):
+    """Why a signal led to no entry for this user."""
+
+    COOLDOWN = "cooldown"
+    RISK_LIMIT = "risk_limit"
+    MARKET_CLOSED = "market_closed"
+    PAUSED = "paused"
+    HALTED = "halted"
+    SAME_SIDE = "same_side"
+    FLAT = "flat"
+    STALE = "stale"
+    SIZE_ZERO = "size_zero"
+    NOT_RUNNING = "not_running"
+    SUPERSEDED = "superseded"
+    INVALID = "invalid"
+
+
+class ExitReason(StrEnum):
+    SL = "SL"
+    TP = "TP"
+    TRAIL = "TRAIL"
+    SIGNAL = "SIGNAL"
+    REVERSAL = "REVERSAL"
+    TIME = "TIME"
+    EXPIRY = "EXPIRY"
+    RISK_HALT = "RISK_HALT"
+    MANUAL = "MANUAL"
+
+
+# --- inputs ---------------------------------------------------------------------------------------------------------
+
+
+class StartSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """START_TRADING: begin, or change the configuration of a running session."""
+
+    ts: datetime
+    command_id: str
+    config: SessionConfig
+
+
+class StopSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    ts: datetime
+    command_id: str
+    positions: OnBreach = OnBreach.KEEP
+
+
+class PauseSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    ts: datetime
+    command_id: str
+
+
+class ResumeSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Lifts a pause and a risk halt of this user, never the platform's kill switch."""
+
+    ts: datetime
+    command_id: str
+
+
+class UpdateConfig(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The whole new configuration; what the command left out was filled in by the supervisor from the current one."""
+
+    ts: datetime
+    command_id: str
+    config: SessionConfig
+
+
+class SquareOff(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Flatten this user now."""
+
+    ts: datetime
+    command_id: str
+
+
+class ReportStatus(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    ts: datetime
+    command_id: str
+
+
+class HaltTrading(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The platform's kill switch: only cancels and reduce-only exits leave until `ResumeTrading`."""
+
+    ts: datetime
+    command_id: str
+    reason: str
+    positions: OnBreach = OnBreach.KEEP
+
+
+class ResumeTrading(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    ts: datetime
+    command_id: str
+
+
+class SessionRecovered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """First input of a new incarnation; writing it to the journal fences the old one."""
+
+    ts: datetime
+    epoch: int
+
+
+class PriceTouched(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A quote of `instrument` reached a level that the engine had asked to watch for `slot`."""
+
+    ts: datetime
+    slot: str
+    instrument: InstrumentId
+    price: float
+    bid: float | None = None
+    ask: float | None = None
+
+
+class LossLimitTouched(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The marks of several open positions together reach the daily loss limit."""
+
+    ts: datetime
+    marks: dict[InstrumentId, float]
+
+
+class TimeAdvanced(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The clock reached the time of the engine's last `WakeAt`."""
+
+    ts: datetime
+
+
+class FeedChanged(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    ts: datetime
+    up: bool
+    reason: str = ""
+
+
+class BrokerChanged(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    ts: datetime
+    up: bool
+    reason: str = ""
+
+
+EngineInput: TypeAlias = (
+    StartSession
+    | StopSession
+    | PauseSession
+    | ResumeSession
+    | UpdateConfig
+    | SquareOff
+    | ReportStatus
+    | HaltTrading
+    | ResumeTrading
+    | SessionRecovered
+    | Signal
+    | PriceTouched
+    | LossLimitTouched
+    | TimeAdvanced
+    | FeedChanged
+    | BrokerChanged
+    | OrderAccepted
+    | OrderRejected
+    | OrderFilled
+    | OrderCancelled
+    | OrderUnknown
+    | OrderAbsent
+)
+
+# --- effects --------------------------------------------------------------------------------------------------------
+
+
+class PublicEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user hears, in the wire form of the Redis contract. `seq` grows by one per user, without a gap, for ever."""
+
+    v: int = 1
+    event_id: str
+    seq: int
+    type: EventType
+    user_id: str
+    ts: datetime
+    data: dict[str, object] = {}
+
+
+class Publish(msgspec.Struct, frozen=True):
+    event: PublicEvent
+
+
+class SubmitOrder(msgspec.Struct, frozen=True):
+    """Send `order` once."""
+
+    order: Order
+
+
+class CancelOrder(msgspec.Struct, frozen=True):
+    order_id: str
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """Wake `slot` when a price of `instrument` is at or below `low`, or at or above `high`. Replaces its earlier watch."""
+
+    slot: str
+    instrument: InstrumentId
+    low: float | None
+    high: float | None
+
+
+class Unwatch(msgspec.Struct, frozen=True):
+    slot: str
+
+
+class WakeAt(msgspec.Struct, frozen=True):
+    """Send `TimeAdvanced` once the clock reaches `ts` (None: no wake-up wanted). Replaces the earlier one."""
+
+    ts: datetime | None
+
+
+Effect: TypeAlias = Publish | SubmitOrder | CancelOrder | Watch | Unwatch | WakeAt
+
+
+class JournalRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One input of one user's engine and what it told the user. `number` grows by one per user; (user_id, number) is unique.
+
+    `input` and `events` are JSON text: `EngineInput` (tagged by `type`) and a list of `PublicEvent`.
+    `last_seq` is the seq of the newest public event up to and including this record.
+    """
+
+    user_id: str
+    number: int
+    epoch: int
+    ts: datetime
+    input: str
+    events: tuple[str, ...] = ()
+    last_seq: int = 0

@@ -1,0 +1,232 @@
+"""What the machine needs of the world, as async protocols. Adapters implement them; one contract suite per port tests them.
+
+Redis names used by the runtime besides the public ones are all under `shoal:`; adapters may add a prefix (tests do).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import date, datetime
+from typing import Any, Protocol
+
+from runtime.events import JournalRecord
+from runtime.market import Candle, FeedEvent, Instrument, InstrumentId, OptionChain, Quote, Timeframe
+from runtime.orders import Order, OrderEvent
+
+
+class Clock(Protocol):
+    """Wall-clock time and waiting; the only source of both. Virtual in the harness."""
+
+    def now(self) -> datetime:
+        """Aware, in UTC."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Subscription(Protocol):
+    """An open pub/sub subscription; at most once, in order per channel."""
+
+    def __aiter__(self) -> AsyncIterator[tuple[str, bytes]]: ...
+
+
+class Bus(Protocol):
+    """Redis as we use it: pub/sub, streams, small keys. Every call raises `ServerUnavailable` after bounded reconnects."""
+
+    async def publish(self, channel: str, payload: bytes) -> None: ...
+
+    def subscribe(self, *channels: str) -> AbstractAsyncContextManager[Subscription]: ...
+
+    async def append(self, stream: str, payload: bytes, *, max_length: int) -> str:
+        """XADD with approximate trimming; returns the entry's id."""
+        ...
+
+    async def read(self, stream: str, after: str, *, count: int = 500, block_seconds: float | None = None) -> list[tuple[str, bytes]]:
+        """Entries after id `after` ("0" = from the beginning, "$" = only new ones); waits up to `block_seconds` for the first."""
+        ...
+
+    async def create_group(self, stream: str, group: str) -> None:
+        """Idempotent; the group starts at the stream's beginning."""
+        ...
+
+    async def read_group(
+        self, stream: str, group: str, consumer: str, *, count: int = 100, block_seconds: float | None = None
+    ) -> list[tuple[str, bytes]]:
+        """New entries, preceded once after a (re)start by those this group left unacknowledged for over a few seconds."""
+        ...
+
+    async def acknowledge(self, stream: str, group: str, *entry_ids: str) -> None: ...
+
+    async def last_id(self, stream: str) -> str:
+        """Id of the newest entry, "0" for an empty stream."""
+        ...
+
+    async def set_key(self, key: str, value: bytes) -> None: ...
+
+    async def get_key(self, key: str) -> bytes | None: ...
+
+    async def set_field(self, key: str, field: str, value: bytes) -> None: ...
+
+    async def get_fields(self, key: str) -> dict[str, bytes]: ...
+
+    async def delete_key(self, key: str) -> None: ...
+
+    async def publish_events(self, events: Sequence[tuple[str, int, str]]) -> None:
+        """Publish (user_id, seq, event JSON) in order: stream, all-users channel and the user's channel, atomically per event.
+
+        Idempotent: an event whose seq is not above the user's last published one is skipped.
+        """
+        ...
+
+    async def published_seq(self, user_id: str) -> int:
+        """The last seq published for this user, 0 if none."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Journal(Protocol):
+    """Durable, per-user ordered record of everything that entered an engine (MongoDB, majority, journaled)."""
+
+    async def append(self, records: Sequence[JournalRecord]) -> list[str]:
+        """Write all records in one group commit, durable on return.
+
+        Returns the user ids that are fenced: one of their numbers was already taken by another incarnation. None of a
+        fenced user's records from that number on counts. Writing the same batch again after a lost answer is harmless.
+
+        Raises:
+            ServerUnavailable: nothing can be said about the batch; try again.
+        """
+        ...
+
+    def read(self, user_id: str, after: int = 0) -> AsyncIterator[JournalRecord]:
+        """Records with `number` above `after`, ascending."""
+        ...
+
+    async def save_snapshot(self, user_id: str, number: int, state: bytes) -> None: ...
+
+    async def load_snapshot(self, user_id: str) -> tuple[int, bytes] | None: ...
+
+
+class Store(Protocol):
+    """Documents besides the journal. Dedupe relies on unique keys, never on reading first."""
+
+    async def insert_once(self, collection: str, key: str, document: Mapping[str, Any]) -> bool:
+        """Insert under `_id` = key; False if it was there already."""
+        ...
+
+    async def upsert(self, collection: str, documents: Mapping[str, Mapping[str, Any]]) -> None:
+        """Set the fields of each document under its `_id`, creating it where absent."""
+        ...
+
+    async def get(self, collection: str, key: str) -> dict[str, Any] | None: ...
+
+    async def find(
+        self, collection: str, filter: Mapping[str, Any], *, sort: str | None = None, descending: bool = False, limit: int = 0
+    ) -> list[dict[str, Any]]:
+        """Documents whose fields equal those of `filter` (values may be MongoDB operators `$gte`, `$lt`, `$in`, `$ne`)."""
+        ...
+
+    async def increment(self, collection: str, key: str, field: str) -> int:
+        """Atomically add one and return the new value, creating document and field where absent."""
+        ...
+
+    async def delete(self, collection: str, key: str) -> None: ...
+
+    async def write_candles(self, candles: Sequence[Candle]) -> None:
+        """Idempotent: `_id` is instrument, timeframe and time; the first version of a candle is final."""
+        ...
+
+    async def read_candles(self, instrument: InstrumentId, timeframe: Timeframe, start: datetime, end: datetime) -> list[Candle]:
+        """Ascending, `start` included, `end` not."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Broker(Protocol):
+    """One user's account at one broker."""
+
+    name: str
+    native_stops: bool
+
+    async def submit(self, order: Order) -> None:
+        """Send `order` once. Its outcome arrives on `events`, never here.
+
+        Raises:
+            OutcomeUnknown: the request may or may not have arrived; reconcile by `order_id`, never resend blindly.
+            BrokerRefused: the broker will not take it.
+            BrokerUnavailable: it certainly did not arrive; the same `order_id` may be sent again.
+        """
+        ...
+
+    async def cancel(self, order_id: str) -> None: ...
+
+    async def reconcile(self, orders: Sequence[Order]) -> None:
+        """After a restart: report the truth about each of these orders on `events` (paper: place those it does not know)."""
+        ...
+
+    def events(self) -> AsyncIterator[OrderEvent]:
+        """Order events of this account in the broker's order, until closed."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Feed(Protocol):
+    """Market data of one venue, shared by all users. Yields batches in order of arrival; times are the venue's."""
+
+    async def subscribe(self, instruments: Sequence[InstrumentId]) -> None:
+        """Idempotent; survives reconnects."""
+        ...
+
+    async def unsubscribe(self, instruments: Sequence[InstrumentId]) -> None: ...
+
+    def stream(self) -> AsyncIterator[Sequence[FeedEvent]]: ...
+
+    async def history(self, instrument: InstrumentId, timeframe: Timeframe, start: datetime, end: datetime) -> list[Candle]:
+        """Closed candles, ascending, `start` included, `end` not."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class OptionChainSource(Protocol):
+    """Raises `BrokerUnavailable` when the venue does not answer, `InvalidMarketData` when what it answers cannot be true."""
+
+    async def expiries(self, underlying: InstrumentId) -> list[date]: ...
+
+    async def chain(self, underlying: InstrumentId, expiry: date) -> OptionChain: ...
+
+    async def close(self) -> None: ...
+
+
+class InstrumentMaster(Protocol):
+    """The venue's list of what can be traded."""
+
+    async def instrument(self, instrument: InstrumentId) -> Instrument:
+        """Raises `InvalidInput` when the venue does not list it."""
+        ...
+
+    async def near_month_future(self, underlying: InstrumentId) -> Instrument | None: ...
+
+
+class QuoteBook(Protocol):
+    """Newest quotes a host has seen; what a paper exchange fills against."""
+
+    def quote(self, instrument: InstrumentId) -> Quote | None: ...
+
+
+__all__ = [
+    "Broker",
+    "Bus",
+    "Clock",
+    "Feed",
+    "InstrumentMaster",
+    "Journal",
+    "OptionChainSource",
+    "QuoteBook",
+    "Store",
+    "Subscription",
+]

@@ -1,0 +1,112 @@
+"""A user's settings as the engine holds them. Outside programs write them through `runtime.commands`, which validates."""
+
+from __future__ import annotations
+
+from datetime import time, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from runtime.market import InstrumentId, Timeframe
+from runtime.strategy import ParameterValue, strategy_key
+
+
+class Mode(StrEnum):
+    PAPER = "paper"
+    LIVE = "live"
+
+
+class SizingMethod(StrEnum):
+    FIXED = "fixed"
+    FIXED_RISK = "fixed_risk"
+
+
+class LevelUnit(StrEnum):
+    """How a stop or target distance is written. PERCENT is of the entry price: 20 means 20 %."""
+
+    POINTS = "POINTS"
+    PERCENT = "PERCENT"
+    ABSOLUTE = "ABSOLUTE"
+
+
+class ExitMode(StrEnum):
+    """SIGNAL_ONLY leaves exits to the strategy (and to clock and risk); SLTP adds stop, target and trail."""
+
+    SIGNAL_ONLY = "SIGNAL_ONLY"
+    SLTP = "SLTP"
+
+
+class OnBreach(StrEnum):
+    CLOSE = "close"
+    KEEP = "keep"
+
+
+class Level(msgspec.Struct, frozen=True, kw_only=True):
+    value: Decimal
+    unit: LevelUnit = LevelUnit.PERCENT
+
+
+class Sizing(msgspec.Struct, frozen=True, kw_only=True):
+    """`quantity` (units) serves `fixed`; `risk_per_trade` (fraction of capital) and `leverage` serve `fixed_risk`."""
+
+    method: SizingMethod = SizingMethod.FIXED_RISK
+    quantity: Decimal | None = None
+    risk_per_trade: Decimal = Decimal("0.01")
+    leverage: Decimal = Decimal(1)
+
+
+class Protection(msgspec.Struct, frozen=True, kw_only=True):
+    """Exits of a position. A level left None is taken from the signal; `trail` follows the best price at that distance.
+
+    `square_off` is exchange-local clock time; `max_hold` a duration; `max_trades_per_day` counts entries.
+    """
+
+    exit_mode: ExitMode = ExitMode.SLTP
+    stop: Level | None = None
+    target: Level | None = None
+    trail: Level | None = None
+    square_off: time | None = time(15, 15)
+    max_hold: timedelta | None = None
+    max_trades_per_day: int | None = None
+
+
+class Subscription(msgspec.Struct, frozen=True, kw_only=True):
+    strategy: str = "index_options_scalper"
+    parameters: dict[str, ParameterValue] = {}
+    instrument: InstrumentId = "NSE:BANKNIFTY"
+    timeframe: Timeframe = Timeframe.M1
+    sizing: Sizing = Sizing()
+    protection: Protection = Protection()
+    cooldown: timedelta = timedelta(0)
+    """Least time between two entries of this user here, besides the strategy's own trade lock."""
+
+    @property
+    def key(self) -> str:
+        return strategy_key(self.strategy, self.parameters, self.instrument, self.timeframe)
+
+
+class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """None means no limit. `max_daily_loss` in account currency, realised plus open; order counts include modifies and cancels."""
+
+    max_daily_loss: Decimal | None = Decimal(25000)
+    max_open_positions: int | None = 5
+    max_orders_per_second: int = 8
+    max_orders_per_day: int = 200
+    max_notional: Decimal | None = None
+    on_breach: OnBreach = OnBreach.CLOSE
+
+
+class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a trader needs to know of its user. Holds no secret: `credentials` is a reference into the vault."""
+
+    mode: Mode = Mode.PAPER
+    broker: str = "paper"
+    credentials: str | None = None
+    capital: Decimal = Decimal(500000)
+    fees: str = "indian_options"
+    slippage_percent: Decimal = Decimal(0)
+    subscriptions: tuple[Subscription, ...] = (Subscription(),)
+    risk: RiskLimits = RiskLimits()
+    placement: str | None = None
+    """`dedicated`, `packed`, or None for the platform's choice."""

@@ -1,0 +1,55 @@
+"""The one way to write a strategy: a class with a name, keyword parameters and `on_candle`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import ClassVar, Protocol, TypeAlias
+
+import msgspec
+
+from runtime.market import Candle, InstrumentId, OptionChain, Quote, Timeframe
+from runtime.signals import Target
+
+ParameterValue: TypeAlias = str | int | float | bool | list[str]
+
+
+class MarketContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What a strategy may know besides the candle; all of it as of the candle's close, never later.
+
+    `volume` is the near-month future's volume in the same minute (None where the venue gives none, as in a plain index
+    file). `chain` is the newest option chain, `quotes` the newest quote of each subscribed contract. `session_open` and
+    `session_close` bound the exchange session of this candle.
+    """
+
+    session_open: datetime
+    session_close: datetime
+    volume: float | None = None
+    chain: OptionChain | None = None
+    previous_chain: OptionChain | None = None
+    quotes: Mapping[InstrumentId, Quote] = {}
+
+
+class Strategy(Protocol):
+    """Candles in, targets out. No clock, network, position or user.
+
+    Instances are fed every closed candle of one instrument and timeframe in order, warm-up included. `describe` returns
+    the values of the last candle (indicators, opening range, notes such as "volume filter off"), for `scan` and `explain`.
+    """
+
+    name: ClassVar[str]
+
+    def on_candle(self, candle: Candle, context: MarketContext) -> Target | None: ...
+
+    def describe(self) -> dict[str, float | str | None]: ...
+
+
+def strategy_key(name: str, parameters: Mapping[str, ParameterValue], instrument: InstrumentId, timeframe: Timeframe) -> str:
+    """Equal strategies share a key, so they run once: `index_options_scalper:NSE:BANKNIFTY:1m:5f0c2a9b`.
+
+    The last part is a hash of the parameters in canonical order (sorted names, JSON values).
+    """
+    canonical = msgspec.json.encode(sorted(parameters.items()))
+    digest = hashlib.blake2s(canonical, digest_size=4).hexdigest()
+    return f"{name}:{instrument}:{timeframe}:{digest}"

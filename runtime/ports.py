@@ -123,9 +123,9 @@ class Store(Protocol):
     async def get(self, collection: str, key: str) -> dict[str, Any] | None: ...
 
     async def find(
-        self, collection: str, filter: Mapping[str, Any], *, sort: str | None = None, descending: bool = False, limit: int = 0
+        self, collection: str, where: Mapping[str, Any], *, sort: str | None = None, descending: bool = False, limit: int = 0
     ) -> list[dict[str, Any]]:
-        """Documents whose fields equal those of `filter` (values may be MongoDB operators `$gte`, `$lt`, `$in`, `$ne`)."""
+        """Documents whose fields equal those of `where` (values may be MongoDB operators `$gte`, `$lt`, `$in`, `$ne`)."""
         ...
 
     async def increment(self, collection: str, key: str, field: str) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from itertools import pairwise
 from math import isfinite
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
@@ -214,7 +215,7 @@ class OptionChain(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         if not self.rows:
             raise InvalidMarketData("rows", (), f"the chain of {self.underlying} at {self.taken_at} lists no strike")
         strikes = [row.strike for row in self.rows]
-        if any(later <= earlier for earlier, later in zip(strikes, strikes[1:], strict=False)):
+        if any(later <= earlier for earlier, later in pairwise(strikes)):
             raise InvalidMarketData("strike", strikes[:8], f"strikes of {self.underlying} must ascend without repeats: is the chain torn?")
         if self.taken_at.tzinfo is None:
             raise InvalidMarketData("taken_at", self.taken_at, "needs a time zone")

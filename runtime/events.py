@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -119,6 +119,31 @@ class SquareOff(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     command_id: str
 
 
+class RejectCommand(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A command of this user was refused before it reached the engine; the user hears of it in its own sequence."""
+
+    ts: datetime
+    command_id: str
+    action: str
+    field: str
+    reason: str
+    detail: str
+
+
+class RepeatCommand(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A command id that was answered before: the first outcome is said again and nothing changes."""
+
+    ts: datetime
+    command_id: str
+    accepted: bool
+    outcome: dict[str, Any]
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    ts: datetime
+    last_tick_age_seconds: float | None
+
+
 class ReportStatus(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     ts: datetime
     command_id: str
@@ -143,6 +168,20 @@ class SessionRecovered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     ts: datetime
     epoch: int
+
+
+class SignalArrived(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A signal as it reached the trader, at venue time `ts`."""
+
+    ts: datetime
+    signal: Signal
+
+
+class SuspendSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The host sets a trader aside after a fault of its own: no entries until RESUME; exits go on."""
+
+    ts: datetime
+    reason: str
 
 
 class PriceTouched(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -189,10 +228,14 @@ EngineInput: TypeAlias = (
     | UpdateConfig
     | SquareOff
     | ReportStatus
+    | RejectCommand
+    | RepeatCommand
+    | Heartbeat
     | HaltTrading
     | ResumeTrading
     | SessionRecovered
-    | Signal
+    | SignalArrived
+    | SuspendSession
     | PriceTouched
     | LossLimitTouched
     | TimeAdvanced

@@ -135,11 +135,18 @@ class Quote(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Prices(msgspec.Struct, frozen=True, kw_only=True):
-    """One conflated batch of quotes at venue time `ts`. `seq` grows by one; a gap means: read the snapshot."""
+    """One conflated batch of quotes at venue time `ts`. `seq` grows by one; a gap means: read the snapshot.
+
+    `signals_id` is the stream id of the newest signal sent before this batch: signals come before the prices that follow
+    them. `barrier`, in lockstep replay, asks every participant to report once it has followed this far.
+    """
 
     seq: int
     ts: datetime
     quotes: tuple[Quote, ...] = ()
+    signals_id: str = "0"
+    barrier: int | None = None
+    feed_up: bool = True
 
 
 class Candle(msgspec.Struct, frozen=True, kw_only=True, tag=True):

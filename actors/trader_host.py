@@ -1,0 +1,292 @@
+"""A process's worth of traders: takes in commands, signals and prices; journals first, acts second.
+
+One loop handles one item at a time and settles it completely (journal, orders, fills, journal, …) before the next, so that
+the order of events is the order of arrival and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+import msgspec
+from loguru import logger
+
+from actors.desk import PaperDesk
+from actors.outbox import Outbox
+from actors.trading_floor import Stopwatch, TradingFloor
+from actors.user_trader import UserTrader, replay
+from actors.wire import ForAll, ForUser, decode_host_message, decode_prices, decode_signal, encode
+from runtime import channels
+from runtime.events import EngineInput, FeedChanged, HaltTrading, Heartbeat, PublicEvent, ResumeTrading, SessionRecovered, SignalArrived
+from runtime.market import InstrumentId, Prices
+from runtime.ports import Bus, Clock, Journal, Store, Subscription
+from runtime.state import SessionStatus
+
+SNAPSHOT_EVERY = 500
+"""Journal records after which a trader's state is saved, to bound the length of a recovery."""
+
+_Item: TypeAlias = tuple[int, Prices] | tuple[str, bytes]
+"""Prices with the time they arrived (ns), or a command with its stream id."""
+
+_decode_event = msgspec.json.Decoder(PublicEvent).decode
+
+
+class TraderHost:
+    """Holds the `UserTrader`s of one process, be it one (dedicated) or thousands (packed)."""
+
+    def __init__(
+        self, host_id: str, *, bus: Bus, journal: Journal, store: Store, clock: Clock, heartbeat: timedelta = timedelta(minutes=5)
+    ) -> None:
+        self.host_id = host_id
+        self.ready = asyncio.Event()
+        self._bus, self._journal, self._store, self._clock = bus, journal, store, clock
+        self.outbox = Outbox(bus, store, clock)
+        self.floor = TradingFloor(journal=journal, outbox=self.outbox, desk=PaperDesk())
+        self._inbox: deque[_Item] = deque()
+        self._news = asyncio.Event()
+        self._now: datetime | None = None
+        self._prices_seq: int | None = None
+        self._signals_cursor = "0"
+        self._commands_cursor = "0"
+        self._feed_up = True
+        self._halt: HaltTrading | None = None
+        self._held: set[InstrumentId] = set()
+        self._heartbeat = heartbeat
+        self._next_heartbeat: datetime | None = None
+
+    async def run(self) -> None:
+        """Recover, then serve until cancelled."""
+        async with self._bus.subscribe(channels.PRICES) as prices, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.outbox.run())
+            await self._recover()
+            tasks.create_task(self._read_prices(prices))
+            tasks.create_task(self._read_commands())
+            self.ready.set()
+            await self._serve()
+
+    # --- recovery ---
+
+    async def _recover(self) -> None:
+        """Market, kill switch and cursors first; then every session placed here, reconciled before anything new is read."""
+        await self._catch_up_with_market()
+        halt = await self._store.get("platform", "halt")
+        if halt is not None and halt.get("active"):
+            self._halt = HaltTrading(ts=self._venue_time(), command_id=str(halt["command_id"]), reason=str(halt["reason"]))
+        self._commands_cursor = (await self._bus.get_key(self._cursor_key) or b"0").decode()
+        self._signals_cursor = (await self._bus.get_key(self._signals_cursor_key) or b"").decode() or await self._bus.last_id(channels.SIGNALS)
+        for session in await self._store.find("sessions", {"host": self.host_id, "active": True}):
+            await self._load(str(session["_id"]))
+        await self._bus.set_field(channels.PROGRESS, self.host_id, b"0")
+
+    async def _load(self, user_id: str) -> UserTrader:
+        """Bring a user's trader to life as a new incarnation and let it converge before it hears of anything new."""
+        epoch = await self._store.increment("sessions", user_id, "epoch")
+        state, number, records = await replay(self._journal, user_id)
+        published = await self._bus.published_seq(user_id)
+        for record in records:
+            first = record.last_seq - len(record.events) + 1
+            for seq, text in enumerate(record.events, start=first):
+                if seq > published:
+                    self.outbox.put(user_id, seq, text)
+        state.epoch = epoch
+        trader = UserTrader(user_id, state=state, number=number, epoch=epoch)
+        self.floor.admit(trader)
+        if state.is_idle:
+            return trader
+        await self.floor.settle(await self.floor.take(trader, SessionRecovered(ts=self._venue_time(), epoch=epoch)))
+        if self._halt is not None:
+            await self.floor.settle(await self.floor.take(trader, self._halt))
+        for order in [live.order for live in state.orders.values()]:
+            for event in self.floor.desk.submit(order, self._venue_time(), slippage_percent=state.config.slippage_percent):
+                await self.floor.settle(await self.floor.take(trader, event))
+        logger.info("user {} recovered on {} at epoch {} after {} records", user_id, self.host_id, epoch, number)
+        return trader
+
+    async def _catch_up_with_market(self) -> None:
+        """Newest quotes and venue time, for a newcomer or after a gap in the price channel."""
+        payload = await self._bus.get_key(channels.PRICES_LATEST)
+        if payload is not None:
+            prices = decode_prices(payload)
+            self._now = max(self._now or prices.ts, prices.ts)
+            for quote in prices.quotes:
+                self.floor.desk.quotes[quote.instrument] = quote
+
+    # --- input ---
+
+    async def _read_prices(self, subscription: Subscription) -> None:
+        async for _, payload in subscription:
+            self._inbox.append((time.time_ns(), decode_prices(payload)))
+            self._news.set()
+
+    async def _read_commands(self) -> None:
+        stream = channels.host_inbox(self.host_id)
+        cursor = self._commands_cursor
+        while True:
+            for entry_id, payload in await self._bus.read(stream, cursor, block_seconds=5.0):
+                cursor = entry_id
+                self._inbox.append((entry_id, payload))
+            self._news.set()
+
+    async def _serve(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._inbox:
+                match self._inbox.popleft():
+                    case int() as received_at_ns, Prices() as prices:
+                        await self._on_prices(prices, received_at_ns)
+                    case str() as entry_id, bytes() as payload:
+                        await self._on_command(entry_id, payload)
+                    case item:
+                        raise AssertionError(item)
+
+    # --- commands ---
+
+    async def _on_command(self, entry_id: str, payload: bytes) -> None:
+        message = decode_host_message(payload)
+        event = msgspec.structs.replace(message.input, ts=self._venue_time())
+        match message:
+            case ForAll():
+                await self._for_all(event)
+            case ForUser(user_id=user_id):
+                await self._for_user(user_id, event)
+        self._commands_cursor = entry_id
+        await self._bus.set_key(self._cursor_key, entry_id.encode())
+
+    async def _for_all(self, event: EngineInput) -> None:
+        self._halt = event if isinstance(event, HaltTrading) else None
+        turned = [turn for trader in list(self.floor.traders.values()) for turn in await self.floor.take(trader, event)]
+        await self.floor.settle(turned)
+        if isinstance(event, HaltTrading | ResumeTrading):
+            await self._bus.publish(channels.ACKNOWLEDGED, f"{event.command_id}@{self.host_id}".encode())
+
+    async def _for_user(self, user_id: str, event: EngineInput) -> None:
+        trader = self.floor.traders.get(user_id) or await self._load(user_id)
+        turned = await self.floor.take(trader, event)
+        if self._halt is not None:
+            turned += await self.floor.take(self.floor.traders[user_id], self._halt)
+        await self.floor.settle(turned)
+        trader = self.floor.traders.get(user_id)
+        if trader is None:  # fenced while settling
+            return
+        self.floor.refresh(trader)
+        state = trader.state
+        session = {"active": not state.is_idle, "status": state.status, "mode": state.config.mode, "updated_at": event.ts}
+        await self._store.upsert("sessions", {user_id: session | ({} if state.is_idle else {"host": self.host_id})})
+        command_id: str | None = getattr(event, "command_id", None)
+        if command_id is not None:
+            await self._record_outcome(user_id, command_id, [text for turn in turned for text in turn.record.events])
+        if state.is_idle:
+            await self._evict(trader)
+
+    async def _record_outcome(self, user_id: str, command_id: str, events: list[str]) -> None:
+        for text in events:
+            event = _decode_event(text)
+            if event.data.get("command_id") == command_id:
+                outcome = {"user_id": user_id, "accepted": event.type == "COMMAND_ACCEPTED", "outcome": event.data, "event_id": event.event_id}
+                await self._store.upsert("commands", {command_id: outcome})
+                break
+        await self._bus.publish(channels.ACKNOWLEDGED, command_id.encode())
+
+    async def _evict(self, trader: UserTrader) -> None:
+        """An idle trader's state is in the snapshot; the next command brings it back."""
+        await self.outbox.drained()
+        await self._journal.save_snapshot(trader.user_id, trader.number, trader.snapshot())
+        self.floor.dismiss(trader.user_id)
+
+    # --- market ---
+
+    async def _on_prices(self, prices: Prices, received_at_ns: int) -> None:
+        if self._prices_seq is not None and prices.seq != self._prices_seq + 1:
+            await self._catch_up_with_market()
+        self._prices_seq = prices.seq
+        await self._pull_signals(prices.signals_id)
+        self._now = max(self._now or prices.ts, prices.ts)
+        floor, stopwatch = self.floor, Stopwatch(tick_received_at_ns=received_at_ns)
+        if turned := await floor.on_prices(prices):
+            await floor.settle(turned, stopwatch)
+            await self._report_held()
+        if turned := await floor.wake_due(self._now):
+            await floor.settle(turned, stopwatch)
+            await self._report_held()
+        if prices.feed_up != self._feed_up:
+            self._feed_up = prices.feed_up
+            await self._tell_running(FeedChanged(ts=self._now, up=prices.feed_up, reason="" if prices.feed_up else "no data from the venue"))
+        if self._next_heartbeat is None or self._now >= self._next_heartbeat:
+            await self._beat(prices.ts)
+        if prices.barrier is not None:
+            await self._at_barrier(prices.barrier)
+
+    async def _pull_signals(self, upto: str) -> None:
+        while self._signals_cursor != upto and upto != "0" and _is_after(upto, self._signals_cursor):
+            entries = await self._bus.read(channels.SIGNALS, self._signals_cursor)
+            if not entries:
+                return
+            for entry_id, payload in entries:
+                await self._on_signal(payload)
+                self._signals_cursor = entry_id
+                await self._bus.set_key(self._signals_cursor_key, entry_id.encode())
+
+    async def _on_signal(self, payload: bytes) -> None:
+        message = decode_signal(payload)
+        signal = message.signal
+        users = self.floor.subscribers.get(signal.strategy_key)
+        if not users:
+            return
+        event = SignalArrived(ts=max(self._now or signal.ts, signal.ts), signal=signal)
+        encoded = encode(event)
+        turned = [
+            turn
+            for user_id in list(users)
+            if not (trader := self.floor.traders[user_id]).engine.has_seen(signal)
+            for turn in await self.floor.take(trader, event, encode_input=lambda _: encoded)
+        ]
+        await self.floor.settle(turned, Stopwatch(candle_closed_at_ns=message.closed_at_ns))
+        await self._report_held()
+
+    async def _tell_running(self, event: EngineInput) -> None:
+        running = [trader for trader in self.floor.traders.values() if trader.state.status is not SessionStatus.STOPPED]
+        await self.floor.settle([turn for trader in running for turn in await self.floor.take(trader, event)])
+
+    async def _beat(self, last_tick_at: datetime) -> None:
+        now = self._venue_time()
+        first = self._next_heartbeat is None
+        self._next_heartbeat = now + self._heartbeat
+        if not first:
+            await self._tell_running(Heartbeat(ts=now, last_tick_age_seconds=(now - last_tick_at).total_seconds()))
+
+    async def _at_barrier(self, barrier: int) -> None:
+        if self.outbox.is_drained:
+            for trader in [t for t in self.floor.traders.values() if t.since_snapshot >= SNAPSHOT_EVERY]:
+                await self._journal.save_snapshot(trader.user_id, trader.number, trader.snapshot())
+        await self._bus.set_field(channels.PROGRESS, self.host_id, str(barrier).encode())
+
+    async def _report_held(self) -> None:
+        held = self.floor.held_instruments()
+        if held != self._held:
+            self._held = held
+            await self._bus.set_field(channels.HELD, self.host_id, encode(sorted(held)))
+
+    def _venue_time(self) -> datetime:
+        return self._now or self._clock.now()
+
+    @property
+    def _cursor_key(self) -> str:
+        return f"shoal:cursor:{self.host_id}"
+
+    @property
+    def _signals_cursor_key(self) -> str:
+        return f"shoal:cursor:{self.host_id}:signals"
+
+
+def _is_after(entry_id: str, other: str) -> bool:
+    return _order(entry_id) > _order(other)
+
+
+def _order(entry_id: str) -> tuple[int, int]:
+    milliseconds, _, sequence = entry_id.partition("-")
+    return int(milliseconds), int(sequence or 0)

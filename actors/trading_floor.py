@@ -1,0 +1,226 @@
+"""Where a host's traders act: inputs become journal records, and only then orders, watches and events."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import msgspec
+from loguru import logger
+
+from actors.desk import PaperDesk
+from actors.outbox import Outbox
+from actors.user_trader import EncodeInput, UserTrader, replay
+from actors.wire import encode
+from runtime.events import (
+    CancelOrder,
+    Effect,
+    EngineInput,
+    JournalRecord,
+    LossLimitTouched,
+    PriceTouched,
+    Publish,
+    SubmitOrder,
+    SuspendSession,
+    TimeAdvanced,
+    Unwatch,
+    WakeAt,
+    Watch,
+)
+from runtime.market import InstrumentId, Prices, Quote
+from runtime.orders import Leg
+from runtime.ports import Journal
+from runtime.triggers import TriggerBook
+
+
+class Turned(msgspec.Struct, frozen=True):
+    """One applied input whose record is not durable yet."""
+
+    trader: UserTrader
+    record: JournalRecord
+    effects: list[Effect]
+
+
+class Stopwatch(msgspec.Struct, frozen=True):
+    """Wall-clock origin of what is being settled, in nanoseconds, for measurement only (0: not measured)."""
+
+    candle_closed_at_ns: int = 0
+    tick_received_at_ns: int = 0
+
+
+class TradingFloor:
+    """Traders, their watches and wake-ups, the paper desk and the outbox of one host."""
+
+    def __init__(self, *, journal: Journal, outbox: Outbox, desk: PaperDesk) -> None:
+        self.traders: dict[str, UserTrader] = {}
+        self.subscribers: dict[str, dict[str, None]] = {}
+        """strategy key -> users, in order of arrival."""
+        self._journal, self._outbox, self.desk = journal, outbox, desk
+        self._triggers = TriggerBook()
+        self._wakes: dict[str, datetime] = {}
+        self._wake_heap: list[tuple[datetime, str]] = []
+        self._many_positions: set[str] = set()
+
+    # --- who is here ---
+
+    def admit(self, trader: UserTrader) -> None:
+        self.traders[trader.user_id] = trader
+        for effect in trader.engine.restore_watches():
+            self._apply_locally(trader, effect)
+        if trader.state.wake_at is not None:
+            self._apply_locally(trader, WakeAt(trader.state.wake_at))
+        self.refresh(trader)
+
+    def dismiss(self, user_id: str) -> None:
+        trader = self.traders.pop(user_id, None)
+        if trader is None:
+            return
+        for slot in trader.state.slots:
+            self._triggers.unwatch((user_id, slot))
+        self._wakes.pop(user_id, None)
+        self._many_positions.discard(user_id)
+        for users in self.subscribers.values():
+            users.pop(user_id, None)
+
+    def refresh(self, trader: UserTrader) -> None:
+        """Route the signals of the subscriptions this trader has now."""
+        wanted = {subscription.key for subscription in trader.state.config.subscriptions}
+        for key, users in self.subscribers.items():
+            if key not in wanted:
+                users.pop(trader.user_id, None)
+        for key in wanted:
+            self.subscribers.setdefault(key, {})[trader.user_id] = None
+
+    def held_instruments(self) -> set[InstrumentId]:
+        """What open positions and working orders need prices of."""
+        held = self._triggers.instruments()
+        for trader in self.traders.values():
+            held.update(order.order.instrument.id for order in trader.state.orders.values())
+        return held
+
+    # --- inputs ---
+
+    async def take(self, trader: UserTrader, event: EngineInput, *, encode_input: EncodeInput = encode) -> list[Turned]:
+        """Apply one input. A trader whose own data makes its engine fail is reloaded and suspended; the others never notice."""
+        try:
+            record, effects = trader.take(event, encode_input=encode_input)
+        except Exception as error:  # noqa: BLE001 - the one place where a poisoned trader must not take its neighbours down
+            logger.opt(exception=True).error("trader {} failed on {}: {}", trader.user_id, type(event).__name__, error)
+            return await self._suspend(trader, event.ts, error)
+        for effect in effects:
+            self._apply_locally(trader, effect)
+        return [Turned(trader, record, effects)]
+
+    async def on_prices(self, prices: Prices) -> list[Turned]:
+        """Fills of resting orders first, then the levels touched, in the order of the quotes."""
+        turned: list[Turned] = []
+        for user_id, event in self.desk.on_quotes(prices.quotes, prices.ts):
+            turned += await self._take_for(user_id, event)
+        for quote in prices.quotes:
+            for user_id, slot in self._triggers.touched(quote.instrument, quote.price):
+                event = PriceTouched(
+                    ts=prices.ts, slot=slot, instrument=quote.instrument, price=quote.price, bid=quote.bid, ask=quote.ask
+                )
+                turned += await self._take_for(user_id, event)
+        if self._many_positions:
+            turned += await self._check_joint_losses(prices)
+        return turned
+
+    async def wake_due(self, now: datetime) -> list[Turned]:
+        turned: list[Turned] = []
+        while self._wake_heap and self._wake_heap[0][0] <= now:
+            ts, user_id = heapq.heappop(self._wake_heap)
+            if self._wakes.get(user_id) == ts:
+                del self._wakes[user_id]
+                turned += await self._take_for(user_id, TimeAdvanced(ts=now))
+        return turned
+
+    # --- journal first, act second ---
+
+    async def settle(self, turned: Sequence[Turned], stopwatch: Stopwatch = Stopwatch()) -> None:  # noqa: B008 - frozen
+        """Make the records durable, act on their effects, and go on with what the desk answers until all is quiet."""
+        while turned:
+            fenced = set(await self._journal.append([item.record for item in turned]))
+            for user_id in fenced:
+                logger.warning("user {} was taken over by a newer incarnation: dismissed here", user_id)
+                self.dismiss(user_id)
+            answers: list[Turned] = []
+            for item in turned:
+                if item.record.user_id not in fenced:
+                    answers += await self._act(item, stopwatch)
+            turned = answers
+
+    async def _act(self, item: Turned, stopwatch: Stopwatch) -> list[Turned]:
+        turned: list[Turned] = []
+        trader, texts, published = item.trader, item.record.events, 0
+        first_seq = item.record.last_seq - len(texts) + 1
+        for effect in item.effects:
+            match effect:
+                case Publish():
+                    self._outbox.put(trader.user_id, first_seq + published, texts[published])
+                    published += 1
+                case SubmitOrder(order):
+                    if order.leg is Leg.ENTRY and stopwatch.candle_closed_at_ns:
+                        self._outbox.measure_fill_of(order.order_id, stopwatch.candle_closed_at_ns)
+                    events = self.desk.submit(order, item.record.ts, slippage_percent=trader.state.config.slippage_percent)
+                    if order.leg is Leg.EXIT and stopwatch.tick_received_at_ns:
+                        self._outbox.sample("tick_to_exit_order", (time.time_ns() - stopwatch.tick_received_at_ns) / 1e6)
+                    for event in events:
+                        turned += await self._take_for(trader.user_id, event)
+                case CancelOrder(order_id):
+                    for event in self.desk.cancel(order_id, item.record.ts):
+                        turned += await self._take_for(trader.user_id, event)
+                case _:
+                    pass  # watches and wake-ups were applied when the input was taken
+        return turned
+
+    def _apply_locally(self, trader: UserTrader, effect: Effect) -> None:
+        """Watches and wake-ups live in this process only: nobody outside can see them, so they need not wait for the journal."""
+        user_id = trader.user_id
+        match effect:
+            case Watch():
+                self._triggers.watch((user_id, effect.slot), effect.instrument, low=effect.low, high=effect.high)
+                self._note_positions(trader)
+            case Unwatch(slot):
+                self._triggers.unwatch((user_id, slot))
+                self._note_positions(trader)
+            case WakeAt(None):
+                self._wakes.pop(user_id, None)
+            case WakeAt(ts):
+                self._wakes[user_id] = ts
+                heapq.heappush(self._wake_heap, (ts, user_id))
+            case _:
+                pass
+
+    def _note_positions(self, trader: UserTrader) -> None:
+        if len(trader.state.slots) > 1 and len(trader.state.open_positions) > 1:
+            self._many_positions.add(trader.user_id)
+        else:
+            self._many_positions.discard(trader.user_id)
+
+    async def _take_for(self, user_id: str, event: EngineInput) -> list[Turned]:
+        trader = self.traders.get(user_id)
+        return [] if trader is None else await self.take(trader, event)
+
+    async def _check_joint_losses(self, prices: Prices) -> list[Turned]:
+        turned: list[Turned] = []
+        for user_id in sorted(self._many_positions):
+            trader = self.traders[user_id]
+            marks = self._marks(position.instrument.id for position in trader.state.open_positions)
+            if trader.engine.loss_limit_reached(marks):
+                turned += await self.take(trader, LossLimitTouched(ts=prices.ts, marks=marks))
+        return turned
+
+    def _marks(self, instruments: Iterable[InstrumentId]) -> dict[InstrumentId, float]:
+        quotes: dict[InstrumentId, Quote] = self.desk.quotes
+        return {name: quotes[name].price for name in instruments if name in quotes}
+
+    async def _suspend(self, trader: UserTrader, ts: datetime, error: Exception) -> list[Turned]:
+        state, number, _ = await replay(self._journal, trader.user_id)
+        self.dismiss(trader.user_id)
+        state.epoch = trader.epoch
+        healthy = UserTrader(trader.user_id, state=state, number=number, epoch=trader.epoch)
+        self.admit(healthy)
+        return [Turned(healthy, *healthy.take(SuspendSession(ts=ts, reason=f"internal error: {type(error).__name__}")))]

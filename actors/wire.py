@@ -1,0 +1,84 @@
+"""What actors say to each other over the bus, besides the market's own types."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from runtime.events import EngineInput
+from runtime.market import InstrumentId, Prices
+from runtime.signal_engine import StrategySpec
+from runtime.signals import Signal
+
+
+class SignalMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A signal on its way to every host. `closed_at_ns`: wall clock when its candle's close was noticed, for measurement only."""
+
+    signal: Signal
+    closed_at_ns: int
+
+
+class ForUser(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """One input for one user's trader. Its `ts` is replaced by the host's venue time."""
+
+    user_id: str
+    input: EngineInput
+
+
+class ForAll(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """One input for every trader of the host: the kill switch and its release."""
+
+    input: EngineInput
+
+
+HostMessage: TypeAlias = ForUser | ForAll
+
+
+class SetStrategies(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """All strategies that at least one active session wants; those not named are dropped."""
+
+    specs: tuple[StrategySpec, ...]
+
+
+class BeginSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Let the (replayed) market start to move."""
+
+
+MarketRequest: TypeAlias = SetStrategies | BeginSession
+
+
+class LatencySample(msgspec.Struct, frozen=True, kw_only=True):
+    """Wall-clock milliseconds of one path: `signal_to_fill` or `tick_to_exit_order`."""
+
+    kind: str
+    milliseconds: float
+
+
+encode = msgspec.json.Encoder().encode
+decode_signal = msgspec.json.Decoder(SignalMessage).decode
+decode_host_message = msgspec.json.Decoder(HostMessage).decode
+decode_market_request = msgspec.json.Decoder(MarketRequest).decode
+decode_prices = msgspec.json.Decoder(Prices).decode
+decode_input = msgspec.json.Decoder(EngineInput).decode
+decode_instruments = msgspec.json.Decoder(list[InstrumentId]).decode
+decode_latency = msgspec.json.Decoder(LatencySample).decode
+
+__all__ = [
+    "BeginSession",
+    "ForAll",
+    "ForUser",
+    "HostMessage",
+    "LatencySample",
+    "MarketRequest",
+    "SetStrategies",
+    "SignalMessage",
+    "decode_host_message",
+    "decode_input",
+    "decode_instruments",
+    "decode_latency",
+    "decode_market_request",
+    "decode_prices",
+    "decode_signal",
+    "encode",
+]

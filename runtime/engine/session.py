@@ -1,0 +1,221 @@
+"""Commands and outside news: the life of a user's session."""
+
+from __future__ import annotations
+
+from runtime.engine.leaving import exit_all, on_time
+from runtime.engine.turn import Turn
+from runtime.events import (
+    BrokerChanged,
+    EventType,
+    ExitReason,
+    FeedChanged,
+    HaltTrading,
+    Heartbeat,
+    PauseSession,
+    RejectCommand,
+    RepeatCommand,
+    ReportStatus,
+    ResumeSession,
+    ResumeTrading,
+    SessionRecovered,
+    SquareOff,
+    StartSession,
+    StopSession,
+    SuspendSession,
+    UpdateConfig,
+)
+from runtime.session import OnBreach, SessionConfig
+from runtime.state import EngineState, SessionStatus, Slot
+
+
+def on_start(turn: Turn, event: StartSession) -> None:
+    """A second START of a running session changes its configuration."""
+    state = turn.state
+    was_running = state.status is not SessionStatus.STOPPED
+    _configure(turn, event.config)
+    state.status = SessionStatus.RUNNING
+    _accept(turn, event.command_id, "START_TRADING", updated=was_running)
+    if not was_running:
+        turn.emit(EventType.SESSION_STARTED, session_data(state))
+
+
+def on_stop(turn: Turn, event: StopSession) -> None:
+    if not _require_session(turn, event.command_id, "STOP_TRADING"):
+        return
+    turn.state.status = SessionStatus.STOPPED
+    _drop_pending(turn)
+    _accept(turn, event.command_id, "STOP_TRADING")
+    turn.cancel_entries()
+    if event.positions is OnBreach.CLOSE:
+        exit_all(turn, ExitReason.MANUAL)
+    turn.emit(EventType.SESSION_STOPPED, session_data(turn.state) | {"reason": f"command, positions: {event.positions}"})
+
+
+def on_pause(turn: Turn, event: PauseSession) -> None:
+    if not _require_session(turn, event.command_id, "PAUSE_TRADING"):
+        return
+    turn.state.status = SessionStatus.PAUSED
+    _drop_pending(turn)
+    _accept(turn, event.command_id, "PAUSE_TRADING")
+    turn.cancel_entries()
+    turn.emit(EventType.SESSION_PAUSED, session_data(turn.state))
+
+
+def on_suspend(turn: Turn, event: SuspendSession) -> None:
+    if turn.state.status is not SessionStatus.RUNNING:
+        return
+    turn.state.status = SessionStatus.PAUSED
+    _drop_pending(turn)
+    turn.cancel_entries()
+    turn.emit(EventType.SESSION_PAUSED, session_data(turn.state) | {"reason": event.reason})
+
+
+def on_resume(turn: Turn, event: ResumeSession) -> None:
+    if not _require_session(turn, event.command_id, "RESUME_TRADING"):
+        return
+    state = turn.state
+    was_halted, state.halted = state.halted, None
+    state.status = SessionStatus.RUNNING
+    _accept(turn, event.command_id, "RESUME_TRADING")
+    if was_halted is not None:
+        turn.emit(EventType.RISK_RESUMED, {"reason": "command", "detail": was_halted})
+    turn.emit(EventType.SESSION_RESUMED, session_data(state))
+    for slot in state.slots.values():
+        turn.watch(slot)
+
+
+def on_update(turn: Turn, event: UpdateConfig) -> None:
+    if not _require_session(turn, event.command_id, "UPDATE_CONFIG"):
+        return
+    _configure(turn, event.config)
+    _accept(turn, event.command_id, "UPDATE_CONFIG")
+
+
+def on_square_off(turn: Turn, event: SquareOff) -> None:
+    """Flatten now; also a stopped session that kept its positions."""
+    if not turn.state.open_positions and not _require_session(turn, event.command_id, "SQUARE_OFF"):
+        return
+    _drop_pending(turn)
+    _accept(turn, event.command_id, "SQUARE_OFF")
+    turn.cancel_entries()
+    exit_all(turn, ExitReason.MANUAL)
+
+
+def on_halt(turn: Turn, event: HaltTrading) -> None:
+    state = turn.state
+    if state.platform_halt is not None:
+        return
+    state.platform_halt = event.reason
+    _drop_pending(turn)
+    if state.is_idle:
+        return
+    turn.cancel_entries()
+    if event.positions is OnBreach.CLOSE:
+        exit_all(turn, ExitReason.RISK_HALT)
+    turn.emit(EventType.RISK_HALT, {"reason": "kill_switch", "detail": event.reason})
+
+
+def on_platform_resume(turn: Turn, _: ResumeTrading) -> None:
+    state = turn.state
+    if state.platform_halt is None:
+        return
+    detail, state.platform_halt = state.platform_halt, None
+    if not state.is_idle:
+        turn.emit(EventType.RISK_RESUMED, {"reason": "kill_switch", "detail": detail})
+
+
+def on_recovered(turn: Turn, event: SessionRecovered) -> None:
+    """A new incarnation: say so, and put every watch and overdue exit in place again."""
+    state = turn.state
+    state.epoch = event.epoch
+    if state.is_idle:
+        return
+    turn.emit(EventType.SESSION_RECOVERED, session_data(state) | {"epoch": event.epoch})
+    for slot in state.slots.values():
+        turn.watch(slot)
+    on_time(turn)
+
+
+def on_status(turn: Turn, event: ReportStatus) -> None:
+    state = turn.state
+    positions = [
+        {"slot": key, "instrument": p.instrument.id, "side": p.side, "quantity": str(p.quantity), "entry_price": str(p.entry_price)}
+        for key, slot in state.slots.items()
+        if (p := slot.position) is not None
+    ]
+    orders = [{"order_id": o.order.order_id, "leg": o.order.leg, "status": o.status} for o in state.orders.values()]
+    day = {"realised": str(state.realised_today), "fees": str(state.fees_today), "trades": state.trades_today}
+    data = session_data(state) | {"halted": state.halted or state.platform_halt, "positions": positions, "orders": orders, "day": day}
+    turn.emit(EventType.COMMAND_ACCEPTED, {"command_id": event.command_id, "action": "GET_STATUS"} | data)
+
+
+def on_rejected(turn: Turn, event: RejectCommand) -> None:
+    data: dict[str, object] = {"command_id": event.command_id, "action": event.action, "field": event.field, "reason": event.reason}
+    turn.emit(EventType.COMMAND_REJECTED, data | {"detail": event.detail})
+
+
+def on_repeated(turn: Turn, event: RepeatCommand) -> None:
+    turn.emit(EventType.COMMAND_ACCEPTED if event.accepted else EventType.COMMAND_REJECTED, event.outcome | {"repeated": True})
+
+
+def on_heartbeat(turn: Turn, event: Heartbeat) -> None:
+    state = turn.state
+    data: dict[str, object] = {"status": state.status, "open_positions": len(state.open_positions)}
+    turn.emit(EventType.HEARTBEAT, data | {"last_tick_age_seconds": event.last_tick_age_seconds})
+
+
+def on_feed(turn: Turn, event: FeedChanged) -> None:
+    if turn.state.feed_up != event.up:
+        turn.state.feed_up = event.up
+        turn.emit(EventType.FEED_UP if event.up else EventType.FEED_DOWN, {"reason": event.reason})
+
+
+def on_broker(turn: Turn, event: BrokerChanged) -> None:
+    if turn.state.broker_up != event.up:
+        turn.state.broker_up = event.up
+        turn.emit(EventType.BROKER_UP if event.up else EventType.BROKER_DOWN, {"reason": event.reason})
+
+
+def session_data(state: EngineState) -> dict[str, object]:
+    config = state.config
+    return {
+        "status": state.status,
+        "mode": config.mode,
+        "broker": config.broker,
+        "capital": str(config.capital),
+        "strategies": [subscription.key for subscription in config.subscriptions],
+    }
+
+
+def _configure(turn: Turn, config: SessionConfig) -> None:
+    """Take the new settings; a slot that is no longer subscribed keeps its position and exits, but takes no more signals."""
+    state = turn.state
+    state.config = config
+    wanted = {subscription.key for subscription in config.subscriptions}
+    for key in wanted - state.slots.keys():
+        state.slots[key] = Slot(key=key)
+    for key in [key for key, slot in state.slots.items() if key not in wanted and slot.position is None and slot.order_id is None]:
+        del state.slots[key]
+    for slot in state.slots.values():
+        if slot.position is not None:
+            turn.watch(slot)
+    on_time(turn)
+
+
+def _drop_pending(turn: Turn) -> None:
+    for slot in turn.state.slots.values():
+        slot.pending = None
+
+
+def _require_session(turn: Turn, command_id: str, action: str) -> bool:
+    if turn.state.status is not SessionStatus.STOPPED:
+        return True
+    data: dict[str, object] = {"command_id": command_id, "action": action, "field": "user_id", "reason": "not_running"}
+    turn.emit(
+        EventType.COMMAND_REJECTED, data | {"detail": f"user {turn.state.user_id!r} has no running session: send START_TRADING first"}
+    )
+    return False
+
+
+def _accept(turn: Turn, command_id: str, action: str, **more: object) -> None:
+    turn.emit(EventType.COMMAND_ACCEPTED, {"command_id": command_id, "action": action, "status": turn.state.status} | more)

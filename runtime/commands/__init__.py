@@ -1,0 +1,55 @@
+"""What outside programs may send: validated here, once, at the edge; everything behind it trusts the result.
+
+`messages` reads a payload into a `Command`, `data` holds the models people write, `configure` turns them into the
+engine's `SessionConfig`.
+"""
+
+from __future__ import annotations
+
+from runtime.commands.configure import Catalogue, merge, session_config
+from runtime.commands.data import HaltData, NoData, StartData, StopData, SubscriptionData, UpdateData
+from runtime.commands.errors import InvalidCommand, RejectReason
+from runtime.commands.messages import (
+    MAX_BYTES,
+    Action,
+    Command,
+    GetStatus,
+    HaltAll,
+    PauseTrading,
+    ResumeAll,
+    ResumeTrading,
+    SquareOff,
+    StartTrading,
+    StopTrading,
+    UpdateConfig,
+    command_schema,
+    parse_command,
+)
+
+__all__ = [
+    "MAX_BYTES",
+    "Action",
+    "Catalogue",
+    "Command",
+    "GetStatus",
+    "HaltAll",
+    "HaltData",
+    "InvalidCommand",
+    "NoData",
+    "PauseTrading",
+    "RejectReason",
+    "ResumeAll",
+    "ResumeTrading",
+    "SquareOff",
+    "StartData",
+    "StartTrading",
+    "StopData",
+    "StopTrading",
+    "SubscriptionData",
+    "UpdateConfig",
+    "UpdateData",
+    "command_schema",
+    "merge",
+    "parse_command",
+    "session_config",
+]

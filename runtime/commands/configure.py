@@ -1,0 +1,133 @@
+"""From what a user sent to what the engine holds: merge over a configuration, then check it against what exists here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import time, timedelta
+from decimal import Decimal
+from typing import Any, TypeAlias, cast
+
+import msgspec
+
+from runtime.commands.data import StartData, SubscriptionData
+from runtime.commands.errors import InvalidCommand, RejectReason
+from runtime.commands.messages import StartTrading, UpdateConfig
+from runtime.errors import InvalidConfig
+from runtime.session import Mode, SessionConfig, SizingMethod
+from runtime.strategy import ParameterValue
+
+CreateStrategy: TypeAlias = Callable[[str, Mapping[str, ParameterValue]], object]
+"""Builds a strategy, or raises `InvalidConfig` naming the parameter that is wrong."""
+
+PAPER = "paper"
+
+
+class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
+    """What this installation knows. `brokers` besides `paper` are those with a live adapter."""
+
+    strategies: frozenset[str]
+    create_strategy: CreateStrategy
+    brokers: frozenset[str] = frozenset({PAPER})
+
+
+def session_config(
+    command: StartTrading | UpdateConfig, current: SessionConfig | None, catalogue: Catalogue, *, credentials: str | None = None
+) -> SessionConfig:
+    """The configuration the session shall have: START states it whole (defaults filled in), UPDATE_CONFIG merges over `current`.
+
+    `credentials` is the vault reference under which the caller has put the command's `access_token`.
+
+    Raises:
+        InvalidCommand: not running (an update without `current`), or something is unknown here or does not fit together.
+    """
+
+    def refuse(field: str, detail: str, reason: RejectReason = RejectReason.INVALID) -> InvalidCommand:
+        return InvalidCommand(field, detail, reason=reason, action=command.action, user_id=command.user_id, command_id=command.command_id)
+
+    if isinstance(command, UpdateConfig) and current is None:
+        raise refuse("user_id", "no session of this user is running; send START_TRADING first", RejectReason.NOT_RUNNING)
+    base = current if isinstance(command, UpdateConfig) and current is not None else SessionConfig()
+    try:
+        config = merge(base, command.data, credentials=credentials)
+        _check(config, catalogue)
+    except _Refused as refused:
+        raise refuse(f"data.{_as_sent(refused.field, command.data)}", refused.fix, refused.reason) from None
+    return config
+
+
+def merge(current: SessionConfig, data: StartData, *, credentials: str | None = None) -> SessionConfig:
+    """`current` with what `data` sent laid over it: objects field by field, lists and scalars whole.
+
+    Flat subscription fields change the one subscription there is. A new strategy does not inherit the old one's parameters.
+
+    Raises:
+        InvalidConfig: flat fields, but the session has several subscriptions.
+    """
+    sent = data.model_dump(exclude_unset=True, exclude={"access_token"})
+    base: dict[str, Any] = msgspec.to_builtins(current, builtin_types=(Decimal, time, timedelta))
+    flat = {name: sent.pop(name) for name in SubscriptionData.model_fields if name in sent}
+    if flat:
+        if len(base["subscriptions"]) != 1:
+            raise _Refused(
+                "subscriptions", f"the session has {len(base['subscriptions'])} of them: send the whole list instead of flat fields"
+            )
+        subscription: dict[str, Any] = base["subscriptions"][0]
+        if flat.get("strategy", subscription["strategy"]) != subscription["strategy"]:
+            subscription["parameters"] = {}
+        base["subscriptions"] = [_overlay(subscription, flat)]
+    if sent.get("subscriptions", ()) is None:
+        del sent["subscriptions"]
+    if credentials is not None:
+        sent["credentials"] = credentials
+    return msgspec.convert(_overlay(base, sent), SessionConfig)
+
+
+class _Refused(InvalidConfig):
+    def __init__(self, field: str, fix: str, reason: RejectReason = RejectReason.INVALID) -> None:
+        super().__init__(field, "as sent", fix)
+        self.reason = reason
+
+
+def _overlay(base: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in sent.items():
+        old = merged.get(name)
+        if isinstance(old, dict) and isinstance(value, dict) and name not in _WHOLE:
+            merged[name] = _overlay(cast("dict[str, Any]", old), cast("dict[str, Any]", value))
+        else:
+            merged[name] = value
+    return merged
+
+
+_WHOLE = frozenset({"stop", "target", "trail"})
+"""A level is a value with its unit: half of one makes no sense."""
+
+
+def _check(config: SessionConfig, catalogue: Catalogue) -> None:
+    if config.broker not in catalogue.brokers:
+        raise _Refused("broker", f"not configured here; known: {', '.join(sorted(catalogue.brokers))}", RejectReason.UNKNOWN_BROKER)
+    if config.mode is Mode.LIVE and config.broker == PAPER:
+        live = sorted(catalogue.brokers - {PAPER})
+        known = f"name one in `broker`: {', '.join(live)}" if live else "none is configured here, so only mode `paper` is available"
+        raise _Refused("mode", f"live needs a live broker; {known}", RejectReason.LIVE_UNAVAILABLE)
+    if config.mode is Mode.LIVE and config.credentials is None:
+        raise _Refused("credentials", "live needs `credentials` or an `access_token`")
+    for index, subscription in enumerate(config.subscriptions):
+        path = f"subscriptions.{index}"
+        if subscription.strategy not in catalogue.strategies:
+            known = ", ".join(sorted(catalogue.strategies))
+            raise _Refused(f"{path}.strategy", f"unknown; known: {known}", RejectReason.UNKNOWN_STRATEGY)
+        try:
+            catalogue.create_strategy(subscription.strategy, subscription.parameters)
+        except InvalidConfig as error:
+            raise _Refused(f"{path}.parameters.{error.field}", error.fix) from None
+        if subscription.sizing.method is SizingMethod.FIXED and subscription.sizing.quantity is None:
+            raise _Refused(f"{path}.sizing.quantity", "method `fixed` needs a quantity")
+    keys = [subscription.key for subscription in config.subscriptions]
+    if len(set(keys)) != len(keys):
+        raise _Refused("subscriptions", "two of them are the same strategy with the same parameters on the same instrument and timeframe")
+
+
+def _as_sent(field: str, data: StartData) -> str:
+    """Who wrote one subscription flat is told `strategy`, not `subscriptions.0.strategy`."""
+    return field if data.subscriptions is not None else field.removeprefix("subscriptions.0.")

@@ -1,0 +1,184 @@
+"""The `data` of each command, as people write it. Field names, meanings and defaults are those of `runtime.session`.
+
+Numbers that are money or quantities may be sent as JSON numbers or, exactly, as decimal strings.
+"""
+
+from __future__ import annotations
+
+from datetime import time, timedelta
+from decimal import Decimal
+from typing import Annotated, ClassVar, Literal, TypeAlias
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+
+from runtime.market import Timeframe
+from runtime.session import ExitMode, LevelUnit, Mode, OnBreach, Protection, RiskLimits, SessionConfig, Sizing, SizingMethod, Subscription
+from runtime.strategy import ParameterValue
+
+_SESSION, _SUBSCRIPTION, _SIZING, _PROTECTION, _RISK = SessionConfig(), Subscription(), Sizing(), Protection(), RiskLimits()
+
+Money: TypeAlias = Annotated[Decimal, Field(gt=0, le=10**12, max_digits=21, decimal_places=8)]
+Quantity: TypeAlias = Annotated[Decimal, Field(gt=0, le=10**9, max_digits=19, decimal_places=9)]
+Fraction: TypeAlias = Annotated[Decimal, Field(gt=0, le=1, max_digits=9, decimal_places=8)]
+Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+InstrumentName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9:/_.&-]{0,63}$")]
+Reference: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/@-]{0,127}$")]
+FeeName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^(indian_options|none|flat:0(\.[0-9]{1,8})?)$")]
+
+
+def _naive(value: time) -> time:
+    if value.tzinfo is not None:
+        raise ValueError("give exchange-local clock time without a zone, such as 15:15")
+    return value
+
+
+def _from_minutes(value: object) -> object:
+    """Minutes as sent (int or float, not bool) become a timedelta."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 10_080:
+        raise ValueError("give minutes, a number between 0 and 10080 (a week)")
+    return timedelta(minutes=value)
+
+
+def _parameter(value: object) -> object:
+    """One check instead of a union's five error messages."""
+    match value:
+        case bool():
+            return value
+        case int() | float() if abs(value) <= 2**53:  # also false for NaN
+            return value
+        case str() if len(value) <= 1000:
+            return value
+        case list() if len(value) <= 100 and all(isinstance(item, str) and len(item) <= 100 for item in value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            return value  # pyright: ignore[reportUnknownVariableType]
+        case _:
+            raise ValueError("give a number, true or false, a text, or a list of texts")
+
+
+ClockTime: TypeAlias = Annotated[time, AfterValidator(_naive)]
+Minutes: TypeAlias = Annotated[
+    timedelta, BeforeValidator(_from_minutes), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 10_080})
+]
+Parameters: TypeAlias = Annotated[dict[Name, Annotated[ParameterValue, BeforeValidator(_parameter)]], Field(max_length=64)]
+
+
+class Data(BaseModel):
+    """Unknown fields are refused, texts are not numbers, and nothing sent is ever repeated in an error."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class NoData(Data):
+    """For actions that take none."""
+
+
+class LevelData(Data):
+    """A stop, target or trail distance. PERCENT is of the entry price: 20 means 20 %."""
+
+    value: Money
+    unit: LevelUnit = LevelUnit.PERCENT
+
+
+class SizingData(Data):
+    method: SizingMethod = _SIZING.method
+    quantity: Quantity | None = _SIZING.quantity
+    """Units to trade; needed by `fixed`."""
+    risk_per_trade: Fraction = _SIZING.risk_per_trade
+    """Fraction of the capital that one stopped-out trade may cost; used by `fixed_risk`."""
+    leverage: Annotated[Decimal, Field(gt=0, le=100, max_digits=6, decimal_places=3)] = _SIZING.leverage
+
+
+class ProtectionData(Data):
+    exit_mode: ExitMode = _PROTECTION.exit_mode
+    stop: LevelData | None = None
+    """None: the signal's own stop."""
+    target: LevelData | None = None
+    """None: the signal's own target."""
+    trail: LevelData | None = None
+    square_off: ClockTime | None = _PROTECTION.square_off
+    """Exchange-local time at which the position is closed."""
+    max_hold: Minutes | None = Field(default=_PROTECTION.max_hold, alias="max_hold_minutes")
+    max_trades_per_day: Annotated[int, Field(ge=1, le=10_000)] | None = _PROTECTION.max_trades_per_day
+
+
+class SubscriptionData(Data):
+    strategy: Name = _SUBSCRIPTION.strategy
+    parameters: Parameters = Field(default=_SUBSCRIPTION.parameters, validation_alias=AliasChoices("parameters", "params"))
+    """The strategy's own parameters; `params` is accepted too."""
+    instrument: InstrumentName = _SUBSCRIPTION.instrument
+    timeframe: Timeframe = _SUBSCRIPTION.timeframe
+    sizing: SizingData = SizingData()
+    protection: ProtectionData = ProtectionData()
+    cooldown: Minutes = Field(default=_SUBSCRIPTION.cooldown, alias="cooldown_minutes")
+    """Least time between two entries of this user here, besides the strategy's own trade lock."""
+
+
+class RiskData(Data):
+    """null means no limit, where null is allowed."""
+
+    max_daily_loss: Money | None = _RISK.max_daily_loss
+    """Account currency, realised plus open."""
+    max_open_positions: Annotated[int, Field(ge=1, le=1000)] | None = _RISK.max_open_positions
+    max_orders_per_second: Annotated[int, Field(ge=1, le=100)] = _RISK.max_orders_per_second
+    max_orders_per_day: Annotated[int, Field(ge=1, le=100_000)] = _RISK.max_orders_per_day
+    max_notional: Money | None = _RISK.max_notional
+    on_breach: OnBreach = _RISK.on_breach
+
+
+class StartData(SubscriptionData):
+    """Everything has a default. One subscription may be written flat (`strategy`, `parameters`, `instrument`, …), several as `subscriptions`."""
+
+    mode: Mode = _SESSION.mode
+    broker: Name = _SESSION.broker
+    credentials: Reference | None = _SESSION.credentials
+    """Reference to one of this user's entries in the vault."""
+    access_token: SecretStr | None = Field(default=None, min_length=1, max_length=8192)
+    """The broker's token itself: goes into the vault at once, never into a log, event or document."""
+    capital: Money = _SESSION.capital
+    fees: FeeName = _SESSION.fees
+    """`indian_options`, `none`, or `flat:RATE` with the rate as a fraction of the notional."""
+    slippage_percent: Annotated[Decimal, Field(ge=0, le=10, max_digits=9, decimal_places=6)] = _SESSION.slippage_percent
+    subscriptions: Annotated[tuple[SubscriptionData, ...], Field(min_length=1, max_length=64)] | None = None
+    risk: RiskData = RiskData()
+    placement: Literal["dedicated", "packed"] | None = None
+    """null leaves it to the platform."""
+
+    @property
+    def flat_fields(self) -> frozenset[str]:
+        """The fields of the one flat subscription that were sent."""
+        return frozenset(self.model_fields_set & SubscriptionData.model_fields.keys())
+
+    @model_validator(mode="after")
+    def _one_way_to_say_it(self) -> StartData:
+        if self.subscriptions is not None and self.flat_fields:
+            raise ValueError(f"send either `subscriptions` or the flat {', '.join(sorted(self.flat_fields))}, not both")
+        if self.credentials is not None and self.access_token is not None:
+            raise ValueError("send either `credentials` or `access_token`, not both")
+        return self
+
+
+class UpdateData(StartData):
+    """Any subset of START_TRADING's data. Objects merge field by field into the running configuration, lists and scalars replace."""
+
+
+class StopData(Data):
+    positions: OnBreach = OnBreach.KEEP
+    """`keep` leaves positions open under their protective stops, `close` flattens them."""
+
+
+class HaltData(Data):
+    positions: OnBreach = OnBreach.KEEP
+    """`close` also flattens every position."""
+    reason: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")] = "halted by an operator"

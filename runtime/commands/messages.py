@@ -1,0 +1,211 @@
+"""The command envelope: one model per action, and `parse_command`, which never raises anything but `InvalidCommand`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import partial
+from typing import Annotated, Any, Literal, TypeAlias, cast
+
+from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic_core import ErrorDetails, from_json, to_json
+
+from runtime.commands.data import Data, HaltData, NoData, StartData, StopData, UpdateData
+from runtime.commands.errors import InvalidCommand, RejectReason
+
+MAX_BYTES = 64 * 1024
+"""A longer message is refused unread."""
+
+_USER_ID = r"^[A-Za-z0-9.@-][A-Za-z0-9_.@-]{0,63}$"
+_COMMAND_ID = r"^[ -~]{0,128}$"
+
+
+class Action(StrEnum):
+    START_TRADING = "START_TRADING"
+    STOP_TRADING = "STOP_TRADING"
+    PAUSE_TRADING = "PAUSE_TRADING"
+    RESUME_TRADING = "RESUME_TRADING"
+    UPDATE_CONFIG = "UPDATE_CONFIG"
+    SQUARE_OFF = "SQUARE_OFF"
+    HALT_ALL = "HALT_ALL"
+    RESUME_ALL = "RESUME_ALL"
+    GET_STATUS = "GET_STATUS"
+
+
+def _as_text(value: object) -> object:
+    """Publishers that keep users in a table send their number."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+UserId: TypeAlias = Annotated[
+    str,
+    StringConstraints(pattern=_USER_ID),
+    BeforeValidator(_as_text),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": _USER_ID}, {"type": "integer"}]}),
+]
+
+
+class _Message(Data):
+    command_id: Annotated[str, StringConstraints(pattern=_COMMAND_ID)] = ""
+    """Unique per intended effect; a repeat within 24 h changes nothing. Empty: derived from content and arrival second."""
+
+
+class _UserMessage(_Message):
+    user_id: UserId
+
+
+class StartTrading(_UserMessage):
+    """Start a user's session, or replace the whole configuration of a running one."""
+
+    action: Literal[Action.START_TRADING]
+    data: StartData = StartData()
+
+
+class StopTrading(_UserMessage):
+    """End a user's session."""
+
+    action: Literal[Action.STOP_TRADING]
+    data: StopData = StopData()
+
+
+class PauseTrading(_UserMessage):
+    """Take no new entries; exits go on."""
+
+    action: Literal[Action.PAUSE_TRADING]
+    data: NoData = NoData()
+
+
+class ResumeTrading(_UserMessage):
+    """Lift a pause or a risk halt of this user."""
+
+    action: Literal[Action.RESUME_TRADING]
+    data: NoData = NoData()
+
+
+class UpdateConfig(_UserMessage):
+    """Change part of a running session's configuration."""
+
+    action: Literal[Action.UPDATE_CONFIG]
+    data: UpdateData = UpdateData()
+
+
+class SquareOff(_UserMessage):
+    """Close all positions of this user now; the session goes on."""
+
+    action: Literal[Action.SQUARE_OFF]
+    data: NoData = NoData()
+
+
+class GetStatus(_UserMessage):
+    """Answered by COMMAND_ACCEPTED with status, configuration, positions, orders and the day's figures."""
+
+    action: Literal[Action.GET_STATUS]
+    data: NoData = NoData()
+
+
+class HaltAll(_Message):
+    """The operator's kill switch: only cancels and reduce-only exits leave, for every user, until RESUME_ALL."""
+
+    user_id: UserId | None = None
+    action: Literal[Action.HALT_ALL]
+    data: HaltData = HaltData()
+
+
+class ResumeAll(_Message):
+    """Lift the kill switch."""
+
+    user_id: UserId | None = None
+    action: Literal[Action.RESUME_ALL]
+    data: NoData = NoData()
+
+
+Command: TypeAlias = StartTrading | StopTrading | PauseTrading | ResumeTrading | UpdateConfig | SquareOff | GetStatus | HaltAll | ResumeAll
+"""A valid command; its `command_id` is never empty once parsed."""
+
+_COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="action")])
+_MODELS: Mapping[Action, type[Command]] = {
+    Action.START_TRADING: StartTrading,
+    Action.STOP_TRADING: StopTrading,
+    Action.PAUSE_TRADING: PauseTrading,
+    Action.RESUME_TRADING: ResumeTrading,
+    Action.UPDATE_CONFIG: UpdateConfig,
+    Action.SQUARE_OFF: SquareOff,
+    Action.HALT_ALL: HaltAll,
+    Action.RESUME_ALL: ResumeAll,
+    Action.GET_STATUS: GetStatus,
+}
+
+
+def parse_command(payload: bytes, arrived_at: datetime) -> Command:
+    """Read one message of either door. `arrived_at` (aware) only serves to derive a missing `command_id`.
+
+    Raises:
+        InvalidCommand: whatever is wrong with it; no other exception leaves here.
+    """
+    if len(payload) > MAX_BYTES:
+        raise InvalidCommand("message", f"{len(payload)} bytes; at most {MAX_BYTES} are read", reason=RejectReason.TOO_LARGE)
+    try:
+        content: object = from_json(payload, allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidCommand("message", f"not JSON in UTF-8: {error}", reason=RejectReason.MALFORMED_JSON) from None
+    if not isinstance(content, dict):
+        raise InvalidCommand("message", "send a JSON object with action, user_id and data")
+    fields = cast("dict[str, Any]", content)
+    try:
+        command = _COMMAND.validate_json(payload)
+    except ValidationError as error:
+        refusal = _refusal(error.errors(include_url=False, include_input=False)[0], fields)
+    else:
+        return command if command.command_id else command.model_copy(update={"command_id": _derived_id(fields, arrived_at)})
+    raise refusal  # out here, so that it does not carry pydantic's error, and in it the message, as its context
+
+
+def command_schema(action: Action) -> dict[str, Any]:
+    """JSON Schema (2020-12) of the whole message."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_MODELS[action].model_json_schema()}
+
+
+def _derived_id(fields: Mapping[str, Any], arrived_at: datetime) -> str:
+    """The same content in the same second is one command, whatever the order of its keys."""
+    canonical = to_json([_sorted(fields), arrived_at.astimezone(UTC).replace(microsecond=0).isoformat()])
+    return f"derived-{hashlib.blake2s(canonical, digest_size=16).hexdigest()}"
+
+
+def _sorted(value: Any) -> Any:
+    match value:
+        case dict():
+            fields = cast("dict[str, Any]", value)
+            return {name: _sorted(fields[name]) for name in sorted(fields)}
+        case list():
+            return [_sorted(item) for item in cast("list[Any]", value)]
+        case _:
+            return value
+
+
+def _refusal(error: ErrorDetails, fields: Mapping[str, Any]) -> InvalidCommand:
+    """The first complaint, in our words where pydantic's own are obscure."""
+    refuse = partial(
+        InvalidCommand,
+        action=_readable(fields.get("action"), r"^[A-Z_]{1,40}$"),
+        user_id=_readable(_as_text(fields.get("user_id")), _USER_ID),
+        command_id=_readable(fields.get("command_id"), _COMMAND_ID),
+    )
+    if error["type"] in {"union_tag_invalid", "union_tag_not_found"}:
+        return refuse("action", f"must be one of {', '.join(Action)}", reason=RejectReason.UNKNOWN_ACTION)
+    detail = {
+        "extra_forbidden": "unknown field: is the name misspelt?",
+        "missing": "missing: this action needs it",
+    }.get(error["type"], error["msg"].removeprefix("Value error, "))
+    return refuse(_path(error["loc"]), detail)
+
+
+def _path(location: Sequence[int | str]) -> str:
+    """`data.risk.max_daily_loss`: without the union's tag in front; a sender's own long key is cut."""
+    return ".".join(str(part)[:64] for part in location[1:]) or "message"
+
+
+def _readable(value: object, pattern: str) -> str:
+    return value if isinstance(value, str) and re.fullmatch(pattern, value) else ""

@@ -1,0 +1,125 @@
+"""`runtime.ports.Bus` on redis.asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from adapters.redis_bus import entries
+from adapters.redis_bus.connection import BLOCK_SECONDS_MAX, Connection
+from adapters.redis_bus.groups import Entries, GroupReader, create_group, stream_entries
+from adapters.redis_bus.subscription import RedisSubscription
+from runtime import channels
+
+EVENTS_KEPT_MAX = 1_000_000
+_EVENTS_PER_CALL = 500  # keeps one call of the script near 5 ms, as nothing else runs on the server meanwhile
+_PUBLISHED_SEQ = "shoal:seq"
+
+_PUBLISH_EVENTS = """
+local published = {}
+for i = 3, #ARGV, 3 do
+  local user, seq, event = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
+  local last = published[user] or tonumber(redis.call('HGET', KEYS[1], user) or 0)
+  if seq > last then
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[1], '*', 'event', event)
+    redis.call('PUBLISH', ARGV[2], event)
+    redis.call('PUBLISH', ARGV[2] .. ':' .. user, event)
+    redis.call('HSET', KEYS[1], user, seq)
+    last = seq
+  end
+  published[user] = last
+end
+"""
+
+
+class RedisBus:
+    """Redis or Valkey at `url`. `prefix` goes before every key and channel, for tests that share a server.
+
+    A call that fails because the connection did is repeated for `patience_seconds`, then raises `ServerUnavailable`. A
+    repeated `append` may write its entry twice: readers drop duplicates by the id in the payload.
+    """
+
+    def __init__(self, url: str, *, prefix: str = "", patience_seconds: float = 10.0, events_kept_max: int = EVENTS_KEPT_MAX) -> None:
+        self._prefix = prefix
+        self._events_kept_max = events_kept_max
+        self._connection = Connection(url, patience_seconds)
+        self._readers: dict[tuple[str, str, str], GroupReader] = {}
+        self._publish_events = self._connection.commands.register_script(_PUBLISH_EVENTS)
+
+    async def publish(self, channel: str, payload: bytes) -> None:
+        await self._connection.run("PUBLISH", self._prefix + channel, payload)
+
+    def subscribe(self, *channels: str) -> RedisSubscription:
+        return RedisSubscription(self._connection, channels, self._prefix)
+
+    async def append(self, stream: str, payload: bytes, *, max_length: int) -> str:
+        entry_id = await self._connection.run("XADD", self._prefix + stream, "MAXLEN", "~", max_length, "*", entries.FIELD, payload)
+        return entry_id.decode()
+
+    async def read(self, stream: str, after: str, *, count: int = 500, block_seconds: float | None = None) -> list[tuple[str, bytes]]:
+        # "$" is looked up first: a read repeated after a lost connection would else start at the newest entry of that moment.
+        start = await self.last_id(stream) if after == "$" else after
+        now = asyncio.get_running_loop().time
+        deadline = now() + (block_seconds or 0)
+        while True:
+            wait = min(deadline - now(), BLOCK_SECONDS_MAX)
+            block = ("BLOCK", max(1, int(wait * 1000))) if wait > 0 else ()
+            command = ("XREAD", "COUNT", count, *block, "STREAMS", self._prefix + stream, start)
+            found = stream_entries(await self._connection.retrying(lambda command=command: self._connection.run_blocking(*command)))
+            if found or now() >= deadline:
+                return _payloads(found)
+
+    async def create_group(self, stream: str, group: str) -> None:
+        await create_group(self._connection, self._prefix + stream, group)
+
+    async def read_group(
+        self, stream: str, group: str, consumer: str, *, count: int = 100, block_seconds: float | None = None
+    ) -> list[tuple[str, bytes]]:
+        member = (self._prefix + stream, group, consumer)
+        reader = self._readers.get(member) or self._readers.setdefault(member, GroupReader(self._connection, *member))
+        found = await reader.read(count, block_seconds or 0)
+        trimmed = [entry_id.decode() for entry_id, fields in found if not fields]
+        await self.acknowledge(stream, group, *trimmed)
+        return _payloads(found)
+
+    async def acknowledge(self, stream: str, group: str, *entry_ids: str) -> None:
+        if entry_ids:
+            await self._connection.run("XACK", self._prefix + stream, group, *entry_ids)
+
+    async def last_id(self, stream: str) -> str:
+        newest = await self._connection.run("XREVRANGE", self._prefix + stream, "+", "-", "COUNT", 1)
+        return newest[0][0].decode() if newest else "0"
+
+    async def set_key(self, key: str, value: bytes) -> None:
+        await self._connection.run("SET", self._prefix + key, value)
+
+    async def get_key(self, key: str) -> bytes | None:
+        return await self._connection.run("GET", self._prefix + key)
+
+    async def set_field(self, key: str, field: str, value: bytes) -> None:
+        await self._connection.run("HSET", self._prefix + key, field, value)
+
+    async def get_fields(self, key: str) -> dict[str, bytes]:
+        fields: dict[bytes, bytes] = await self._connection.run("HGETALL", self._prefix + key)
+        return {name.decode(): value for name, value in fields.items()}
+
+    async def delete_key(self, key: str) -> None:
+        await self._connection.run("DEL", self._prefix + key)
+
+    async def publish_events(self, events: Sequence[tuple[str, int, str]]) -> None:
+        keys = [self._prefix + _PUBLISHED_SEQ, self._prefix + channels.EVENTS_STREAM]
+        for start in range(0, len(events), _EVENTS_PER_CALL):
+            arguments: list[str | int] = [self._events_kept_max, self._prefix + channels.EVENTS]
+            for event in events[start : start + _EVENTS_PER_CALL]:
+                arguments += event
+            await self._connection.retrying(lambda arguments=arguments: self._publish_events(keys=keys, args=arguments))
+
+    async def published_seq(self, user_id: str) -> int:
+        return int(await self._connection.run("HGET", self._prefix + _PUBLISHED_SEQ, user_id) or 0)
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+
+def _payloads(found: Entries) -> list[tuple[str, bytes]]:
+    return [(entry_id.decode(), entries.payload(fields)) for entry_id, fields in found if fields]

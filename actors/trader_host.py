@@ -17,7 +17,8 @@ from loguru import logger
 
 from actors.desk import PaperDesk
 from actors.outbox import Outbox
-from actors.trading_floor import Stopwatch, TradingFloor
+from actors.pace import report
+from actors.trading_floor import Stopwatch, TradingFloor, Turned
 from actors.user_trader import UserTrader, replay
 from actors.wire import ForAll, ForUser, decode_host_message, decode_prices, decode_signal, encode
 from runtime import channels
@@ -57,6 +58,7 @@ class TraderHost:
         self._held: set[InstrumentId] = set()
         self._heartbeat = heartbeat
         self._next_heartbeat: datetime | None = None
+        self._next_housekeeping: datetime | None = None
 
     async def run(self) -> None:
         """Recover, then serve until cancelled."""
@@ -77,10 +79,12 @@ class TraderHost:
         if halt is not None and halt.get("active"):
             self._halt = HaltTrading(ts=self._venue_time(), command_id=str(halt["command_id"]), reason=str(halt["reason"]))
         self._commands_cursor = (await self._bus.get_key(self._cursor_key) or b"0").decode()
-        self._signals_cursor = (await self._bus.get_key(self._signals_cursor_key) or b"").decode() or await self._bus.last_id(channels.SIGNALS)
+        self._signals_cursor = (await self._bus.get_key(self._signals_cursor_key) or b"").decode() or await self._bus.last_id(
+            channels.SIGNALS
+        )
         for session in await self._store.find("sessions", {"host": self.host_id, "active": True}):
             await self._load(str(session["_id"]))
-        await self._bus.set_field(channels.PROGRESS, self.host_id, b"0")
+        await report(self._bus, self.host_id, 0)
 
     async def _load(self, user_id: str) -> UserTrader:
         """Bring a user's trader to life as a new incarnation and let it converge before it hears of anything new."""
@@ -98,8 +102,7 @@ class TraderHost:
         if state.is_idle:
             return trader
         await self.floor.settle(await self.floor.take(trader, SessionRecovered(ts=self._venue_time(), epoch=epoch)))
-        if self._halt is not None:
-            await self.floor.settle(await self.floor.take(trader, self._halt))
+        await self.floor.settle(await self._follow_kill_switch(trader))
         for order in [live.order for live in state.orders.values()]:
             for event in self.floor.desk.submit(order, self._venue_time(), slippage_percent=state.config.slippage_percent):
                 await self.floor.settle(await self.floor.take(trader, event))
@@ -167,8 +170,7 @@ class TraderHost:
     async def _for_user(self, user_id: str, event: EngineInput) -> None:
         trader = self.floor.traders.get(user_id) or await self._load(user_id)
         turned = await self.floor.take(trader, event)
-        if self._halt is not None:
-            turned += await self.floor.take(self.floor.traders[user_id], self._halt)
+        turned += await self._follow_kill_switch(self.floor.traders[user_id])
         await self.floor.settle(turned)
         trader = self.floor.traders.get(user_id)
         if trader is None:  # fenced while settling
@@ -183,11 +185,24 @@ class TraderHost:
         if state.is_idle:
             await self._evict(trader)
 
+    async def _follow_kill_switch(self, trader: UserTrader) -> list[Turned]:
+        """A trader that was away learns here that the platform was halted or resumed meanwhile."""
+        if self._halt is not None and trader.state.platform_halt is None:
+            return await self.floor.take(trader, msgspec.structs.replace(self._halt, ts=self._venue_time()))
+        if self._halt is None and trader.state.platform_halt is not None:
+            return await self.floor.take(trader, ResumeTrading(ts=self._venue_time(), command_id=""))
+        return []
+
     async def _record_outcome(self, user_id: str, command_id: str, events: list[str]) -> None:
         for text in events:
             event = _decode_event(text)
             if event.data.get("command_id") == command_id:
-                outcome = {"user_id": user_id, "accepted": event.type == "COMMAND_ACCEPTED", "outcome": event.data, "event_id": event.event_id}
+                outcome = {
+                    "user_id": user_id,
+                    "accepted": event.type == "COMMAND_ACCEPTED",
+                    "outcome": event.data,
+                    "event_id": event.event_id,
+                }
                 await self._store.upsert("commands", {command_id: outcome})
                 break
         await self._bus.publish(channels.ACKNOWLEDGED, command_id.encode())
@@ -215,11 +230,15 @@ class TraderHost:
             await self._report_held()
         if prices.feed_up != self._feed_up:
             self._feed_up = prices.feed_up
-            await self._tell_running(FeedChanged(ts=self._now, up=prices.feed_up, reason="" if prices.feed_up else "no data from the venue"))
+            await self._tell_running(
+                FeedChanged(ts=self._now, up=prices.feed_up, reason="" if prices.feed_up else "no data from the venue")
+            )
         if self._next_heartbeat is None or self._now >= self._next_heartbeat:
             await self._beat(prices.ts)
+        if self._next_housekeeping is None or self._now >= self._next_housekeeping:
+            await self._housekeep(self._now)
         if prices.barrier is not None:
-            await self._at_barrier(prices.barrier)
+            await report(self._bus, self.host_id, prices.barrier)
 
     async def _pull_signals(self, upto: str) -> None:
         while self._signals_cursor != upto and upto != "0" and _is_after(upto, self._signals_cursor):
@@ -259,11 +278,13 @@ class TraderHost:
         if not first:
             await self._tell_running(Heartbeat(ts=now, last_tick_age_seconds=(now - last_tick_at).total_seconds()))
 
-    async def _at_barrier(self, barrier: int) -> None:
-        if self.outbox.is_drained:
-            for trader in [t for t in self.floor.traders.values() if t.since_snapshot >= SNAPSHOT_EVERY]:
-                await self._journal.save_snapshot(trader.user_id, trader.number, trader.snapshot())
-        await self._bus.set_field(channels.PROGRESS, self.host_id, str(barrier).encode())
+    async def _housekeep(self, now: datetime) -> None:
+        """Once a minute. A snapshot is taken only when all events are out: recovery republishes from the records behind it."""
+        self._next_housekeeping = now + timedelta(minutes=1)
+        if not self.outbox.is_drained:
+            return
+        for trader in [t for t in self.floor.traders.values() if t.since_snapshot >= SNAPSHOT_EVERY]:
+            await self._journal.save_snapshot(trader.user_id, trader.number, trader.snapshot())
 
     async def _report_held(self) -> None:
         held = self.floor.held_instruments()

@@ -120,9 +120,7 @@ class TradingFloor:
             turned += await self._take_for(user_id, event)
         for quote in prices.quotes:
             for user_id, slot in self._triggers.touched(quote.instrument, quote.price):
-                event = PriceTouched(
-                    ts=prices.ts, slot=slot, instrument=quote.instrument, price=quote.price, bid=quote.bid, ask=quote.ask
-                )
+                event = PriceTouched(ts=prices.ts, slot=slot, instrument=quote.instrument, price=quote.price, bid=quote.bid, ask=quote.ask)
                 turned += await self._take_for(user_id, event)
         if self._many_positions:
             turned += await self._check_joint_losses(prices)

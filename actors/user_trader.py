@@ -74,5 +74,3 @@ async def replay(journal: Journal, user_id: str, *, from_snapshot: bool = True) 
 
 def public_events(record: JournalRecord) -> list[PublicEvent]:
     return [_decode_event(text) for text in record.events]
-
-

@@ -120,7 +120,8 @@ def _check(config: SessionConfig, catalogue: Catalogue) -> None:
         try:
             catalogue.create_strategy(subscription.strategy, subscription.parameters)
         except InvalidConfig as error:
-            raise _Refused(f"{path}.parameters.{error.field}", error.fix) from None
+            name = error.field.removeprefix(f"{subscription.strategy}.")
+            raise _Refused(f"{path}.parameters.{name}", error.fix) from None
         if subscription.sizing.method is SizingMethod.FIXED and subscription.sizing.quantity is None:
             raise _Refused(f"{path}.sizing.quantity", "method `fixed` needs a quantity")
     keys = [subscription.key for subscription in config.subscriptions]

@@ -67,7 +67,9 @@ def _parameter(value: object) -> object:
 
 ClockTime: TypeAlias = Annotated[time, AfterValidator(_naive)]
 Minutes: TypeAlias = Annotated[
-    timedelta, BeforeValidator(_from_minutes), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 10_080})
+    timedelta,
+    BeforeValidator(_from_minutes),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 10_080}),
 ]
 Parameters: TypeAlias = Annotated[dict[Name, Annotated[ParameterValue, BeforeValidator(_parameter)]], Field(max_length=64)]
 
@@ -98,19 +100,23 @@ class SizingData(Data):
     risk_per_trade: Fraction = _SIZING.risk_per_trade
     """Fraction of the capital that one stopped-out trade may cost; used by `fixed_risk`."""
     leverage: Annotated[Decimal, Field(gt=0, le=100, max_digits=6, decimal_places=3)] = _SIZING.leverage
+    """Bounds the notional that `fixed_risk` may reach, as a multiple of the capital."""
 
 
 class ProtectionData(Data):
     exit_mode: ExitMode = _PROTECTION.exit_mode
+    """SIGNAL_ONLY leaves exits to the strategy, the clock and the risk limits; SLTP adds stop, target and trail."""
     stop: LevelData | None = None
-    """None: the signal's own stop."""
+    """null: the signal's own stop."""
     target: LevelData | None = None
-    """None: the signal's own target."""
+    """null: the signal's own target."""
     trail: LevelData | None = None
+    """Distance at which a stop follows the best price."""
     square_off: ClockTime | None = _PROTECTION.square_off
     """Exchange-local time at which the position is closed."""
     max_hold: Minutes | None = Field(default=_PROTECTION.max_hold, alias="max_hold_minutes")
     max_trades_per_day: Annotated[int, Field(ge=1, le=10_000)] | None = _PROTECTION.max_trades_per_day
+    """Entries of this subscription."""
 
 
 class SubscriptionData(Data):
@@ -121,7 +127,7 @@ class SubscriptionData(Data):
     timeframe: Timeframe = _SUBSCRIPTION.timeframe
     sizing: SizingData = SizingData()
     protection: ProtectionData = ProtectionData()
-    cooldown: Minutes = Field(default=_SUBSCRIPTION.cooldown, alias="cooldown_minutes")
+    cooldown: Minutes = Field(default=_SUBSCRIPTION.cooldown, alias="cooldown_minutes", json_schema_extra={"default": 0})
     """Least time between two entries of this user here, besides the strategy's own trade lock."""
 
 
@@ -133,24 +139,31 @@ class RiskData(Data):
     max_open_positions: Annotated[int, Field(ge=1, le=1000)] | None = _RISK.max_open_positions
     max_orders_per_second: Annotated[int, Field(ge=1, le=100)] = _RISK.max_orders_per_second
     max_orders_per_day: Annotated[int, Field(ge=1, le=100_000)] = _RISK.max_orders_per_day
+    """Modifies and cancels count too."""
     max_notional: Money | None = _RISK.max_notional
+    """Of all open positions together, at entry prices."""
     on_breach: OnBreach = _RISK.on_breach
+    """What happens to open positions when the daily loss limit is reached."""
 
 
 class StartData(SubscriptionData):
     """Everything has a default. One subscription may be written flat (`strategy`, `parameters`, `instrument`, …), several as `subscriptions`."""
 
     mode: Mode = _SESSION.mode
+    """`live` needs a live broker and its credentials."""
     broker: Name = _SESSION.broker
     credentials: Reference | None = _SESSION.credentials
     """Reference to one of this user's entries in the vault."""
     access_token: SecretStr | None = Field(default=None, min_length=1, max_length=8192)
     """The broker's token itself: goes into the vault at once, never into a log, event or document."""
     capital: Money = _SESSION.capital
+    """What `fixed_risk` sizes are computed from."""
     fees: FeeName = _SESSION.fees
     """`indian_options`, `none`, or `flat:RATE` with the rate as a fraction of the notional."""
     slippage_percent: Annotated[Decimal, Field(ge=0, le=10, max_digits=9, decimal_places=6)] = _SESSION.slippage_percent
+    """Paper fills without a quoted bid and ask: against the trader, in percent of the price."""
     subscriptions: Annotated[tuple[SubscriptionData, ...], Field(min_length=1, max_length=64)] | None = None
+    """Instead of the flat fields."""
     risk: RiskData = RiskData()
     placement: Literal["dedicated", "packed"] | None = None
     """null leaves it to the platform."""

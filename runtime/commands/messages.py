@@ -11,7 +11,9 @@ from functools import partial
 from typing import Annotated, Any, Literal, TypeAlias, cast
 
 from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails, from_json, to_json
+from pydantic_core.core_schema import DecimalSchema
 
 from runtime.commands.data import Data, HaltData, NoData, StartData, StopData, UpdateData
 from runtime.commands.errors import InvalidCommand, RejectReason
@@ -165,7 +167,14 @@ def parse_command(payload: bytes, arrived_at: datetime) -> Command:
 
 def command_schema(action: Action) -> dict[str, Any]:
     """JSON Schema (2020-12) of the whole message."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_MODELS[action].model_json_schema()}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_MODELS[action].model_json_schema(schema_generator=_JsonSchema)}
+
+
+class _JsonSchema(GenerateJsonSchema):
+    def decimal_schema(self, schema: DecimalSchema) -> dict[str, Any]:
+        """A number within bounds, or decimal text; pydantic's own would let any text pass."""
+        number = super().decimal_schema(schema)["anyOf"][0]
+        return {"anyOf": [number, {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$"}]}
 
 
 def _derived_id(fields: Mapping[str, Any], arrived_at: datetime) -> str:

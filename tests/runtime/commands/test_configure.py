@@ -33,7 +33,7 @@ from runtime.strategy import ParameterValue
 def create_strategy(name: str, parameters: Mapping[str, ParameterValue]) -> object:
     period = parameters.get("period", 9)
     if not isinstance(period, int) or period < 1:
-        raise InvalidConfig("period", period, f"must be a whole number above 0 for {name}")
+        raise InvalidConfig(f"{name}.period", period, f"must be a whole number above 0 for {name}")
     return object()
 
 

@@ -35,13 +35,23 @@ end
 class RedisBus:
     """Redis or Valkey at `url`. `prefix` goes before every key and channel, for tests that share a server.
 
+    What another consumer of a group has held unacknowledged for `abandoned_seconds` is taken over.
     A call that fails because the connection did is repeated for `patience_seconds`, then raises `ServerUnavailable`. A
     repeated `append` may write its entry twice: readers drop duplicates by the id in the payload.
     """
 
-    def __init__(self, url: str, *, prefix: str = "", patience_seconds: float = 10.0, events_kept_max: int = EVENTS_KEPT_MAX) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str = "",
+        patience_seconds: float = 10.0,
+        abandoned_seconds: float = 5.0,
+        events_kept_max: int = EVENTS_KEPT_MAX,
+    ) -> None:
         self._prefix = prefix
         self._events_kept_max = events_kept_max
+        self._abandoned_seconds = abandoned_seconds
         self._connection = Connection(url, patience_seconds)
         self._readers: dict[tuple[str, str, str], GroupReader] = {}
         self._publish_events = self._connection.commands.register_script(_PUBLISH_EVENTS)
@@ -76,8 +86,9 @@ class RedisBus:
         self, stream: str, group: str, consumer: str, *, count: int = 100, block_seconds: float | None = None
     ) -> list[tuple[str, bytes]]:
         member = (self._prefix + stream, group, consumer)
-        reader = self._readers.get(member) or self._readers.setdefault(member, GroupReader(self._connection, *member))
-        found = await reader.read(count, block_seconds or 0)
+        if member not in self._readers:
+            self._readers[member] = GroupReader(self._connection, *member, self._abandoned_seconds)
+        found = await self._readers[member].read(count, block_seconds or 0)
         trimmed = [entry_id.decode() for entry_id, fields in found if not fields]
         await self.acknowledge(stream, group, *trimmed)
         return _payloads(found)

@@ -13,20 +13,18 @@ Fields: TypeAlias = dict[bytes, bytes]
 Entries: TypeAlias = list[tuple[bytes, Fields | None]]
 """(id, fields), where fields are None for an entry that was trimmed away before it was acknowledged."""
 
-ABANDONED_SECONDS = 5.0
-"""How long another consumer may hold an entry unacknowledged before it is taken over."""
-
 _PENDING_LOOKED_AT_MAX = 1000
 
 
 class GroupReader:
     """One consumer of one group. What it had received and not acknowledged before a restart, or before its connection broke,
-    comes first; what other consumers abandoned is looked for at the start and every few seconds.
+    comes first; what other consumers have held for `abandoned_seconds` is taken over, then and later.
     """
 
-    def __init__(self, connection: Connection, stream: str, group: str, consumer: str) -> None:
+    def __init__(self, connection: Connection, stream: str, group: str, consumer: str, abandoned_seconds: float) -> None:
         self._connection = connection
         self._stream, self._group, self._consumer = stream, group, consumer
+        self._abandoned_seconds = abandoned_seconds
         self._last_received: bytes | str = "0"
         self._in_doubt = True
         """Entries after `_last_received` may have been handed to us without our knowing."""
@@ -36,7 +34,7 @@ class GroupReader:
         now = asyncio.get_running_loop().time
         deadline = now() + block_seconds
         while True:
-            wait = min(deadline - now(), BLOCK_SECONDS_MAX)
+            wait = min(deadline - now(), BLOCK_SECONDS_MAX, self._abandoned_seconds)
             entries = await self._connection.retrying(lambda wait=wait: self._read_once(count, wait))
             if entries or now() >= deadline:
                 return entries
@@ -49,7 +47,7 @@ class GroupReader:
             self._in_doubt = False
         now = asyncio.get_running_loop().time()
         if now >= self._claim_at:
-            self._claim_at = now + ABANDONED_SECONDS
+            self._claim_at = now + self._abandoned_seconds
             abandoned = await self._abandoned(count)
             if abandoned:
                 return abandoned
@@ -78,7 +76,7 @@ class GroupReader:
 
     async def _abandoned(self, count: int) -> Entries:
         """Not XAUTOCLAIM: it would also hand out again what this consumer is working on."""
-        idle_ms = int(ABANDONED_SECONDS * 1000)
+        idle_ms = int(self._abandoned_seconds * 1000)
         pending: list[dict[str, Any]] = await self._connection.commands.xpending_range(
             self._stream, self._group, min="-", max="+", count=_PENDING_LOOKED_AT_MAX, idle=idle_ms
         )

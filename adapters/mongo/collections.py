@@ -1,0 +1,43 @@
+"""Every collection: its indexes, unique keys and how long its documents live. `_id` is always the natural key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+JOURNAL = "journal"
+SNAPSHOTS = "snapshots"
+CANDLES = "candles"
+
+
+class Index(NamedTuple):
+    """`fields` ascending, a leading "-" for descending. With `keep`, documents go that long after the time in the field."""
+
+    fields: Sequence[str]
+    unique: bool = False
+    keep: timedelta | None = None
+
+
+COLLECTIONS: dict[str, Sequence[Index]] = {
+    JOURNAL: [Index(["at"], keep=timedelta(days=400))],  # {u: user, n: number}; snapshots bound how far back a start reads
+    SNAPSHOTS: [],  # user
+    "users": [Index(["email"])],
+    "sessions": [Index(["desired"])],  # user: the session that should run
+    "subscriptions": [Index(["user_id"]), Index(["strategy_key"])],
+    "broker_credentials": [Index(["user_id", "broker"])],  # envelopes sealed by the vault, never clear text
+    "commands": [Index(["user_id", "-at"]), Index(["at"], keep=timedelta(days=7))],  # answered again for 24 h at least
+    "signals": [Index(["strategy_key", "-ts"])],
+    "execution_logs": [Index(["user_id", "-ts"]), Index(["signal_id"])],
+    "orders": [Index(["user_id", "-ts"]), Index(["user_id", "status"]), Index(["broker_order_id"])],
+    "order_logs": [Index(["order_id"]), Index(["user_id", "-ts"])],
+    "trades": [Index(["user_id", "-ts"])],
+    "positions": [Index(["user_id", "status"])],
+    "instruments": [Index(["underlying", "expiry", "strike"])],
+    CANDLES: [],  # {i: instrument, t: timeframe, o: opened at}
+    "ticks": [Index(["instrument", "ts"]), Index(["ts"], keep=timedelta(days=7))],
+    "option_chains": [Index(["underlying", "-taken_at"]), Index(["taken_at"], keep=timedelta(days=30))],
+    "backtests": [Index(["user_id", "-ts"])],
+    "outbox": [Index(["user_id", "seq"])],  # what could not be published yet
+    "platform": [],  # counters, kill switch
+}

@@ -1,0 +1,128 @@
+"""`runtime.ports.Store` on MongoDB."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from pymongo import ASCENDING, DESCENDING, ReturnDocument, UpdateOne
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from adapters.documents import to_document, to_filter, to_value
+from adapters.mongo.client import Database, only_duplicates
+from adapters.mongo.collections import CANDLES, COLLECTIONS, JOURNAL
+from runtime.market import Candle, InstrumentId, Timeframe
+
+_BATCH = 5_000
+_WRITER = "_writer"
+"""Field of an inserted document that tells our own insert, whose answer was lost, from somebody else's."""
+
+
+class MongoStore:
+    """Documents as `adapters.documents` describes them; those read have their key under `_id`.
+
+    A call that fails for want of a server is repeated for `patience_seconds`; a repeated `increment` may skip a number.
+    """
+
+    def __init__(self, url: str, database: str, *, patience_seconds: float = 30.0) -> None:
+        self._database = Database(url, database, patience_seconds)
+        self._candles = self._database.collection(CANDLES)
+
+    async def prepare(self) -> None:
+        """Create the indexes of an empty database. Idempotent."""
+        await self._database.prepare({name: indexes for name, indexes in COLLECTIONS.items() if name != JOURNAL})
+
+    async def insert_once(self, collection: str, key: str, document: Mapping[str, Any]) -> bool:
+        target, writer = self._database.collection(collection), uuid4().hex
+        fields = {**to_document(document), "_id": key, _WRITER: writer}
+
+        async def insert() -> bool:
+            try:
+                await target.insert_one(fields)
+            except DuplicateKeyError:
+                return await target.find_one({"_id": key, _WRITER: writer}) is not None
+            return True
+
+        return await self._database.run(insert)
+
+    async def upsert(self, collection: str, documents: Mapping[str, Mapping[str, Any]]) -> None:
+        target = self._database.collection(collection)
+        updates = [UpdateOne({"_id": key}, {"$set": to_document(document)}, upsert=True) for key, document in documents.items()]
+        for start in range(0, len(updates), _BATCH):
+            batch = updates[start : start + _BATCH]
+            await self._database.run(lambda batch=batch: target.bulk_write(batch, ordered=False))
+
+    async def get(self, collection: str, key: str) -> dict[str, Any] | None:
+        target = self._database.collection(collection)
+        return await self._database.run(lambda: target.find_one({"_id": key}, {_WRITER: False}))
+
+    async def find(
+        self, collection: str, where: Mapping[str, Any], *, sort: str | None = None, descending: bool = False, limit: int = 0
+    ) -> list[dict[str, Any]]:
+        order = [(sort, DESCENDING if descending else ASCENDING)] if sort else []
+        cursor = self._database.collection(collection).find(to_filter(where), {_WRITER: False}, limit=limit)
+        cursor = cursor.sort([*order, ("_id", ASCENDING)])
+        return await self._database.run(lambda: cursor.clone().to_list(None))
+
+    async def increment(self, collection: str, key: str, field: str) -> int:
+        target = self._database.collection(collection)
+        update = {"$inc": {field: 1}}
+        after = await self._database.run(
+            lambda: target.find_one_and_update({"_id": key}, update, upsert=True, return_document=ReturnDocument.AFTER)
+        )
+        return after[field]
+
+    async def delete(self, collection: str, key: str) -> None:
+        target = self._database.collection(collection)
+        await self._database.run(lambda: target.delete_one({"_id": key}))
+
+    async def write_candles(self, candles: Sequence[Candle]) -> None:
+        for start in range(0, len(candles), _BATCH):
+            documents = [_candle_document(candle) for candle in candles[start : start + _BATCH]]
+            await self._database.run(lambda documents=documents: self._insert_new(documents))
+
+    async def read_candles(self, instrument: InstrumentId, timeframe: Timeframe, start: datetime, end: datetime) -> list[Candle]:
+        first, limit = (_candle_key(instrument, timeframe, time) for time in (start, end))
+        cursor = self._candles.find({"_id": {"$gte": first, "$lt": limit}}).sort("_id", ASCENDING)
+        return [_candle(document) for document in await self._database.run(lambda: cursor.clone().to_list(None))]
+
+    async def close(self) -> None:
+        await self._database.close()
+
+    async def _insert_new(self, documents: list[dict[str, Any]]) -> None:
+        try:
+            await self._candles.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            if not only_duplicates(error):
+                raise
+
+
+def _candle_key(instrument: InstrumentId, timeframe: Timeframe, opened_at: datetime) -> dict[str, Any]:
+    return {"i": instrument, "t": timeframe.value, "o": to_value(opened_at)}
+
+
+def _candle_document(candle: Candle) -> dict[str, Any]:
+    return {
+        "_id": _candle_key(candle.instrument, candle.timeframe, candle.opened_at),
+        "open": candle.open,
+        "high": candle.high,
+        "low": candle.low,
+        "close": candle.close,
+        "volume": candle.volume,
+    }
+
+
+def _candle(document: dict[str, Any]) -> Candle:
+    key = document["_id"]
+    return Candle(
+        instrument=key["i"],
+        timeframe=Timeframe(key["t"]),
+        opened_at=key["o"],
+        open=document["open"],
+        high=document["high"],
+        low=document["low"],
+        close=document["close"],
+        volume=document["volume"],
+    )

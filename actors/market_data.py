@@ -117,6 +117,7 @@ class MarketData:
         self._seq = 0
         self._barrier = 0
         self._signals_id = "0"
+        self._control_cursor = "0"
         self._snapshot_due = 0.0
         self.statistics = MarketStatistics()
 
@@ -164,17 +165,20 @@ class MarketData:
             wanted.append(self._future.id)
         await self._feed.subscribe(wanted)
         await self._follow_strikes()
+        await self._obey(await self._bus.read(channels.MARKET_CONTROL, self._control_cursor))
 
     async def _read_control(self) -> None:
-        cursor = "0"
         while True:
-            for entry_id, payload in await self._bus.read(channels.MARKET_CONTROL, cursor, block_seconds=5.0):
-                cursor = entry_id
-                match decode_market_request(payload):
-                    case SetStrategies(specs=specs):
-                        await self._set_strategies(specs)
-                    case BeginSession():
-                        self._begin.set()
+            await self._obey(await self._bus.read(channels.MARKET_CONTROL, self._control_cursor, block_seconds=5.0))
+
+    async def _obey(self, entries: list[tuple[str, bytes]]) -> None:
+        """Only the newest list of strategies counts: it names them all."""
+        requests = [decode_market_request(payload) for _, payload in entries]
+        for request in [request for request in requests if isinstance(request, SetStrategies)][-1:]:
+            await self._set_strategies(request.specs)
+        if any(isinstance(request, BeginSession) for request in requests):
+            self._begin.set()
+        self._control_cursor = entries[-1][0] if entries else self._control_cursor
 
     async def _read_chains(self, subscription: Subscription) -> None:
         async for _, payload in subscription:
@@ -319,7 +323,7 @@ class MarketData:
         logger.warning("feed gap {} to {} ({}): {} candles filled from history", gap.start, gap.end, gap.reason, len(missed))
         for candle in missed:
             self._to_store.put_nowait(candle)
-        for key in self._signals.keys():
+        for key in sorted(self._signals.keys()):
             self._signals.warm_up(key, [(candle, self._context(candle, None)) for candle in missed])
 
     def _judge_feed(self) -> None:

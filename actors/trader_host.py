@@ -241,7 +241,7 @@ class TraderHost:
             await report(self._bus, self.host_id, prices.barrier)
 
     async def _pull_signals(self, upto: str) -> None:
-        while self._signals_cursor != upto and upto != "0" and _is_after(upto, self._signals_cursor):
+        while upto != "0" and _is_after(upto, self._signals_cursor):
             entries = await self._bus.read(channels.SIGNALS, self._signals_cursor)
             if not entries:
                 return

@@ -10,6 +10,7 @@ from typing import Any
 from runtime.engine import entering, fills, leaving, session
 from runtime.engine.turn import Turn
 from runtime.events import (
+    AcceptCommand,
     BrokerChanged,
     Effect,
     EngineInput,
@@ -48,6 +49,7 @@ _HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
     SquareOff: session.on_square_off,
     ReportStatus: session.on_status,
     RejectCommand: session.on_rejected,
+    AcceptCommand: session.on_accepted,
     RepeatCommand: session.on_repeated,
     Heartbeat: session.on_heartbeat,
     HaltTrading: session.on_halt,
@@ -103,7 +105,7 @@ class TradingEngine:
         return turn.effects
 
 
-_COMMANDS = (StartSession, StopSession, PauseSession, ResumeSession, UpdateConfig, SquareOff, RejectCommand)
+_COMMANDS = (StartSession, StopSession, PauseSession, ResumeSession, UpdateConfig, SquareOff, RejectCommand, AcceptCommand)
 _COMMANDS_REMEMBERED = 32
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 

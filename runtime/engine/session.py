@@ -5,6 +5,7 @@ from __future__ import annotations
 from runtime.engine.leaving import exit_all, on_time
 from runtime.engine.turn import Turn
 from runtime.events import (
+    AcceptCommand,
     BrokerChanged,
     EventType,
     ExitReason,
@@ -152,6 +153,10 @@ def on_status(turn: Turn, event: ReportStatus) -> None:
 def on_rejected(turn: Turn, event: RejectCommand) -> None:
     data: dict[str, object] = {"command_id": event.command_id, "action": event.action, "field": event.field, "reason": event.reason}
     turn.emit(EventType.COMMAND_REJECTED, data | {"detail": event.detail})
+
+
+def on_accepted(turn: Turn, event: AcceptCommand) -> None:
+    turn.emit(EventType.COMMAND_ACCEPTED, {"command_id": event.command_id, "action": event.action} | event.detail)
 
 
 def on_repeated(turn: Turn, event: RepeatCommand) -> None:

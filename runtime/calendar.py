@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta, tzinfo
+from itertools import pairwise
 from typing import TypeAlias
 
 from runtime.errors import InvalidConfig
@@ -35,7 +36,7 @@ class ExchangeCalendar:
         self._special = {day: tuple(parts) for day, parts in (special or {}).items()}
         for day, parts in [(None, self._regular), *self._special.items()]:
             edges = [edge for part in parts for edge in part]
-            if any(later <= earlier for earlier, later in zip(edges, edges[1:], strict=False)):
+            if any(later <= earlier for earlier, later in pairwise(edges)):
                 raise InvalidConfig(f"sessions of {day or 'a regular day'}", edges, "each part must end after it starts, before the next")
 
     def times(self, day: date) -> tuple[SessionTimes, ...]:

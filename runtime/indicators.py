@@ -99,7 +99,9 @@ class Atr:
             return None
         if previous > high:
             return self._mean.update(previous - low)
-        return self._mean.update(high - (previous if previous < low else low))
+        if previous < low:
+            return self._mean.update(high - previous)
+        return self._mean.update(high - low)
 
 
 class Vwap:

@@ -1,0 +1,208 @@
+"""Candles from parquet, CSV and text files, with a report of everything that was wrong with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta, tzinfo
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.candle_files.layout import read_raw
+from adapters.candle_files.quality import Bars, Finding, Problem, QualityReport, clean
+from runtime.calendar import ExchangeCalendar
+from runtime.errors import InvalidMarketData
+from runtime.market import Candle, InstrumentId, Timeframe
+
+__all__ = ["CandleFile", "Finding", "Problem", "QualityReport", "read_candles"]
+
+_NAME_PREFIX = re.compile(r"^([A-Z][A-Z0-9&-]*)(?=_)")
+
+
+@dataclass(frozen=True)
+class CandleFile:
+    """The good candles of a file, ascending, as arrays and as `Candle`s.
+
+    `opened_at` holds wall-clock starts (datetime64[s]) of `zone`; `volume` is None where the file has none or only zeros.
+    """
+
+    instrument: InstrumentId
+    timeframe: Timeframe
+    zone: tzinfo
+    opened_at: NDArray[np.datetime64]
+    open: NDArray[np.float64]
+    high: NDArray[np.float64]
+    low: NDArray[np.float64]
+    close: NDArray[np.float64]
+    volume: NDArray[np.float64] | None
+    report: QualityReport
+
+    def __len__(self) -> int:
+        return len(self.opened_at)
+
+    @cached_property
+    def day_rows(self) -> dict[date, slice]:
+        """Rows of each exchange date, ascending."""
+        days, first = np.unique(self.opened_at.astype("datetime64[D]"), return_index=True)
+        edges = [*first.tolist(), len(self.opened_at)]
+        return {day: slice(edges[at], edges[at + 1]) for at, day in enumerate(days.tolist())}
+
+    @cached_property
+    def days(self) -> dict[date, list[Candle]]:
+        return {day: list(self.candles(rows)) for day, rows in self.day_rows.items()}
+
+    def candles(self, rows: slice = slice(None)) -> Iterator[Candle]:
+        instrument, timeframe, zone = self.instrument, self.timeframe, self.zone
+        volumes = [None] * len(self.opened_at[rows]) if self.volume is None else self.volume[rows].tolist()
+        columns = (values[rows].tolist() for values in (self.opened_at, self.open, self.high, self.low, self.close))
+        for at, opens, high, low, close, volume in zip(*columns, volumes, strict=True):
+            yield Candle(
+                instrument=instrument,
+                timeframe=timeframe,
+                opened_at=at.replace(tzinfo=zone),
+                open=opens,
+                high=high,
+                low=low,
+                close=close,
+                volume=volume,
+            )
+
+
+def read_candles(
+    path: Path | str,
+    instrument: InstrumentId | None = None,
+    *,
+    start: date | None = None,
+    end: date | None = None,
+    calendar: ExchangeCalendar | None = None,
+    timeframe: Timeframe | None = None,
+    label: Literal["start", "end"] | None = None,
+    trust_name: bool = False,
+) -> CandleFile:
+    """Read the candles of the exchange dates `start` to `end`, both included.
+
+    Known forms: parquet with a timestamp column `ts_ist`, `ts_utc` or `ts_et` (naive wall clock); CSV with a header
+    (`Instrument,Date,Time,Open,High,Low,Close[,Volume]`); text without one
+    (`BANKNIFTY,20160701,09:16,open,high,low,close,volume,oi`). Volume that is zero throughout counts as none.
+
+    Args:
+        path: the file.
+        instrument: what the candles are of; by default the instrument column, else the start of the file's name, on NSE.
+        start: first date.
+        end: last date.
+        calendar: sessions to check against; without one, the market is taken to be open round the clock.
+        timeframe: by default, the commonest distance of two rows.
+        label: whether rows carry their candle's start or end; by default told from the session's first and last minute.
+        trust_name: take `instrument` (or the file's name) although the instrument column says otherwise.
+
+    Raises:
+        InvalidMarketData: the file is unreadable, holds no usable row, or its instrument column contradicts `instrument`
+            or the file's name. Rows that cannot be true are left out and counted in the report, not raised.
+    """
+    path = Path(path)
+    report = QualityReport(str(path.name))
+    bars, zone, symbols = read_raw(path, start, end, report)
+    found = _instrument(path, instrument, symbols, trust_name, report)
+    timeframe = timeframe or _timeframe(path, bars)
+    bars = _to_starts(bars, label, calendar, timeframe, report)
+    bars = _between(bars, start, end, report)
+    bars = clean(bars, calendar, timeframe.minutes, report)
+    if not len(bars.at):
+        raise InvalidMarketData("candle file", str(path), f"no usable candle from {start} to {end}: {'; '.join(report.lines())}")
+    values = bars.values
+    return CandleFile(
+        instrument=found,
+        timeframe=timeframe,
+        zone=zone,
+        opened_at=bars.at,
+        open=values[:, 0],
+        high=values[:, 1],
+        low=values[:, 2],
+        close=values[:, 3],
+        volume=_volume(bars, report),
+        report=report,
+    )
+
+
+def _instrument(path: Path, asked: InstrumentId | None, symbols: Sequence[str], trust_name: bool, report: QualityReport) -> InstrumentId:
+    prefix = _NAME_PREFIX.match(path.name)
+    expected = asked or (f"NSE:{prefix[1]}" if prefix else None)
+    if not symbols:
+        if expected is None:
+            raise InvalidMarketData("instrument", None, f"{path.name} does not say what it holds: pass instrument")
+        return expected
+    symbol, *others = symbols
+    if others:
+        raise InvalidMarketData("instrument column", symbols, f"{path.name} must hold one instrument")
+    if expected is None or expected.rpartition(":")[2] == symbol:
+        return expected or f"NSE:{symbol}"
+    if not trust_name:
+        raise InvalidMarketData(
+            "instrument column", symbol, f"contradicts {expected} in {path.name}: check the prices, then pass trust_name=True"
+        )
+    report.add(Problem.WRONG_INSTRUMENT, report.rows, "renamed", [f"{symbol} read as {expected}"])
+    return expected
+
+
+def _timeframe(path: Path, bars: Bars) -> Timeframe:
+    steps = np.diff(bars.at).astype(np.int64)
+    values, counts = np.unique(steps[steps > 0], return_counts=True)
+    seconds = int(values[counts.argmax()]) if len(values) else 0
+    found = next((frame for frame in Timeframe if frame.minutes * 60 == seconds), None)
+    if found is None:
+        raise InvalidMarketData("timeframe", f"{seconds} s between rows", f"pass the timeframe of {path.name}")
+    return found
+
+
+def _to_starts(
+    bars: Bars, label: Literal["start", "end"] | None, calendar: ExchangeCalendar | None, timeframe: Timeframe, report: QualityReport
+) -> Bars:
+    if label is not None:
+        report.label = label
+    elif calendar is not None:
+        report.label = _detect_label(bars, calendar, timeframe, report)
+    if report.label == "start":
+        return bars
+    report.notes.append(f"rows carry the END of their candle: shifted by {timeframe} to starts")
+    return Bars(bars.at - np.timedelta64(timeframe.minutes * 60, "s"), bars.values)
+
+
+def _detect_label(bars: Bars, calendar: ExchangeCalendar, timeframe: Timeframe, report: QualityReport) -> Literal["start", "end"]:
+    """Count the days that show it: start labels begin with the session's open (09:15), end labels one step later and reach its close (15:30)."""
+    present = set(bars.at.tolist())
+    starts = ends = 0
+    for day in np.unique(bars.at.astype("datetime64[D]")).tolist():
+        bounds = calendar.bounds(day)
+        if bounds is None:
+            continue
+        opens, closes = (edge.replace(tzinfo=None) for edge in bounds)
+        starts += opens in present
+        ends += opens not in present and opens + timeframe.duration in present and closes in present
+    if not starts and not ends:
+        report.notes.append("no day shows whether rows carry the start or the END of their candle: taken as starts")
+    return "end" if ends > starts else "start"
+
+
+def _between(bars: Bars, start: date | None, end: date | None, report: QualityReport) -> Bars:
+    inside = np.ones(len(bars.at), dtype=bool)
+    if start:
+        inside &= bars.at >= np.datetime64(start)
+    if end:
+        inside &= bars.at < np.datetime64(end + timedelta(days=1))
+    report.rows -= int((~inside).sum())
+    return bars.keep(inside)
+
+
+def _volume(bars: Bars, report: QualityReport) -> NDArray[np.float64] | None:
+    if bars.values.shape[1] < 5:
+        return None
+    volume = bars.values[:, 4]
+    if volume.any():
+        return volume
+    report.notes.append("volume is zero throughout: taken as not reported")
+    return None

@@ -1,0 +1,189 @@
+"""What is wrong with a file of candles, found with whole-array operations and told with counts and first examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime, time
+from enum import StrEnum
+from typing import Literal, NamedTuple, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.calendar import ExchangeCalendar, SessionTimes
+
+EXAMPLES_MAX = 3
+Action: TypeAlias = Literal["dropped", "refused", "sorted", "kept", "left missing", "renamed"]
+
+
+class Problem(StrEnum):
+    UNREADABLE = "unreadable row"
+    NOT_A_PRICE = "NaN, infinite, zero or negative value"
+    PRICE_DISORDER = "open/high/low/close out of order"
+    OUT_OF_ORDER = "rows not in time order"
+    EXACT_DUPLICATE = "exact duplicate row"
+    CONFLICTING_DUPLICATE = "rows of one time that differ"
+    OFF_SESSION = "outside the exchange session"
+    OFF_GRID = "not a whole number of candles after the session's open"
+    GAP = "missing candle"
+    SHORT_SESSION = "short session"
+    WRONG_INSTRUMENT = "instrument column differs"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """`count` is rows; for GAP missing candles, for SHORT_SESSION days. `action` is what became of them."""
+
+    problem: Problem
+    count: int
+    action: Action
+    examples: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.problem}: {self.count} {self.action}, first: {'; '.join(self.examples)}"
+
+
+class QualityReport(msgspec.Struct):
+    """`rows` were read, `used` became candles. `label` says whether the file names a candle by its start or its end."""
+
+    path: str
+    rows: int = 0
+    used: int = 0
+    label: Literal["start", "end"] = "start"
+    notes: list[str] = []
+    findings: dict[Problem, Finding] = {}
+
+    def add(
+        self,
+        problem: Problem,
+        count: int,
+        action: Action,
+        examples: Iterable[str],
+    ) -> None:
+        if count:
+            self.findings[problem] = Finding(problem, count, action, tuple(examples)[:EXAMPLES_MAX])
+
+    def count(self, problem: Problem) -> int:
+        finding = self.findings.get(problem)
+        return finding.count if finding else 0
+
+    def lines(self) -> list[str]:
+        """For people: one line of totals, then notes and findings."""
+        return [f"{self.path}: {self.used} of {self.rows} rows used", *self.notes, *map(str, self.findings.values())]
+
+
+class Bars(NamedTuple):
+    """`at`: wall-clock starts (datetime64[s]) of the exchange's zone; `values`: float64, columns open, high, low, close and perhaps volume."""
+
+    at: NDArray[np.datetime64]
+    values: NDArray[np.float64]
+
+    def keep(self, mask: NDArray[np.bool_]) -> Bars:
+        return self if mask.all() else Bars(self.at[mask], self.values[mask])
+
+
+def clean(bars: Bars, calendar: ExchangeCalendar | None, minutes: int, report: QualityReport) -> Bars:
+    """Only rows that can be true, once each, in time order and inside the session."""
+    bars = _refuse_impossible(bars, report)
+    bars = _deduplicate(bars, report)
+    if calendar is not None:
+        bars = _drop_off_session(bars, calendar, minutes, report)
+        _find_gaps(bars, calendar, minutes, report)
+    else:
+        _find_gaps_round_the_clock(bars, minutes, report)
+    report.used = len(bars.at)
+    return bars
+
+
+def _refuse_impossible(bars: Bars, report: QualityReport) -> Bars:
+    prices, volumes = bars.values[:, :4], bars.values[:, 4:]
+    possible = (np.isfinite(prices) & (prices > 0)).all(axis=1) & (np.isfinite(volumes) & (volumes >= 0)).all(axis=1)
+    report.add(Problem.NOT_A_PRICE, int((~possible).sum()), "refused", _examples(bars, ~possible))
+    bars = bars.keep(possible)
+
+    opens, high, low, close = (bars.values[:, column] for column in range(4))
+    ordered = np.less_equal(low, np.minimum(opens, close)) & np.less_equal(np.maximum(opens, close), high)
+    report.add(Problem.PRICE_DISORDER, int((~ordered).sum()), "refused", _examples(bars, ~ordered))
+    return bars.keep(ordered)
+
+
+def _deduplicate(bars: Bars, report: QualityReport) -> Bars:
+    back = bars.at[1:] < bars.at[:-1]
+    if back.any():
+        report.add(Problem.OUT_OF_ORDER, int(back.sum()), "sorted", (str(at) for at in bars.at[1:][back][:EXAMPLES_MAX]))
+        order = np.argsort(bars.at, kind="stable")
+        bars = Bars(bars.at[order], bars.values[order])
+    same_time = bars.at[1:] == bars.at[:-1]
+    if not same_time.any():
+        return bars
+    differs = same_time & (bars.values[1:] != bars.values[:-1]).any(axis=1)
+    conflicting = np.isin(bars.at, bars.at[1:][differs])
+    repeated = np.concatenate([[False], same_time]) & ~conflicting
+    report.add(Problem.EXACT_DUPLICATE, int(repeated.sum()), "dropped", _examples(bars, repeated))
+    report.add(Problem.CONFLICTING_DUPLICATE, int(conflicting.sum()), "refused", _examples(bars, conflicting))
+    return bars.keep(~(conflicting | repeated))
+
+
+def _drop_off_session(bars: Bars, calendar: ExchangeCalendar, minutes: int, report: QualityReport) -> Bars:
+    days, day_of_row = np.unique(bars.at.astype("datetime64[D]"), return_inverse=True)
+    second = (bars.at - bars.at.astype("datetime64[D]")).astype(np.int64)
+    parts_of_day = [calendar.times(day) for day in days.tolist()]
+    inside, on_grid = np.zeros(len(bars.at), dtype=bool), np.zeros(len(bars.at), dtype=bool)
+    for parts in set(parts_of_day):
+        rows = np.array([other == parts for other in parts_of_day])[day_of_row]
+        for opens, closes in parts:
+            in_part = rows & (second >= _seconds(opens)) & (second < _seconds(closes))
+            inside |= in_part
+            on_grid |= in_part & ((second - _seconds(opens)) % (minutes * 60) == 0)
+    report.add(Problem.OFF_SESSION, int((~inside).sum()), "dropped", map(str, bars.at[~inside][:EXAMPLES_MAX]))
+    report.add(Problem.OFF_GRID, int((inside & ~on_grid).sum()), "refused", map(str, bars.at[inside & ~on_grid][:EXAMPLES_MAX]))
+    return bars.keep(on_grid)
+
+
+def _find_gaps(bars: Bars, calendar: ExchangeCalendar, minutes: int, report: QualityReport) -> None:
+    days, first, counts = np.unique(bars.at.astype("datetime64[D]"), return_index=True, return_counts=True)
+    short: list[str] = []
+    missing = 0
+    gaps: list[str] = []
+    for day, at, count in zip(days.tolist(), first.tolist(), counts.tolist(), strict=True):
+        expected = [_grid(day, part, minutes) for part in calendar.times(day)]
+        wanted = sum(map(len, expected))
+        if count >= wanted:
+            continue
+        missing += wanted - count
+        short.append(f"{day}: {count} of {wanted}")
+        if len(gaps) < EXAMPLES_MAX:
+            gaps += _runs(np.setdiff1d(np.concatenate(expected), bars.at[at : at + count]), minutes)
+    report.add(Problem.GAP, missing, "left missing", gaps)
+    report.add(Problem.SHORT_SESSION, len(short), "kept", short)
+
+
+def _find_gaps_round_the_clock(bars: Bars, minutes: int, report: QualityReport) -> None:
+    steps = np.diff(bars.at).astype(np.int64) // (60 * minutes)
+    holes = np.flatnonzero(steps > 1)
+    examples = (f"{steps[at] - 1} after {bars.at[at]}" for at in holes[:EXAMPLES_MAX].tolist())
+    report.add(Problem.GAP, int((steps[holes] - 1).sum()), "left missing", examples)
+
+
+def _grid(day: date, part: SessionTimes, minutes: int) -> NDArray[np.datetime64]:
+    opens, closes = (np.datetime64(datetime.combine(day, edge), "s") for edge in part)
+    return np.arange(opens, closes, np.timedelta64(minutes * 60, "s"))
+
+
+def _runs(times: NDArray[np.datetime64], minutes: int) -> list[str]:
+    """Adjacent times as `2013-10-14 10:12 to 11:25 (74)`."""
+    breaks = np.flatnonzero(np.diff(times).astype(np.int64) > minutes * 60) + 1
+    runs: list[str] = []
+    for run in np.split(times, breaks):
+        first, last = run[0].item(), run[-1].item()
+        runs.append(f"{first:%Y-%m-%d %H:%M}" + (f" to {last:%H:%M} ({len(run)})" if len(run) > 1 else ""))
+    return runs
+
+
+def _examples(bars: Bars, mask: NDArray[np.bool_]) -> Iterable[str]:
+    for row in np.flatnonzero(mask)[:EXAMPLES_MAX].tolist():
+        yield f"{bars.at[row]} {bars.values[row].tolist()}"
+
+
+def _seconds(clock: time) -> int:
+    return clock.hour * 3600 + clock.minute * 60 + clock.second

@@ -35,6 +35,8 @@ class OptionChainPoller:
         jitter: timedelta = timedelta(seconds=10),
     ) -> None:
         self.ready = asyncio.Event()
+        self.venue_time: datetime | None = None
+        """How far the market has come, for sources that simulate one."""
         self._bus, self._store, self._source, self._underlying = bus, store, source, underlying
         self._interval, self._jitter = interval, jitter
         self._previous: OptionChain | None = None
@@ -43,11 +45,15 @@ class OptionChainPoller:
 
     async def run(self) -> None:
         async with self._bus.subscribe(channels.PRICES) as prices:
-            await self._poll(None)
+            latest = await self._bus.get_key(channels.PRICES_LATEST)
+            if latest is not None:
+                self.venue_time = decode_prices(latest).ts
+            await self._poll(self.venue_time)
             await report(self._bus, PARTICIPANT, 0)
             self.ready.set()
             async for _, payload in prices:
                 batch = decode_prices(payload)
+                self.venue_time = batch.ts
                 if self._next_poll is None or batch.ts >= self._next_poll:
                     await self._poll(batch.ts)
                 if batch.barrier is not None:

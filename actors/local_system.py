@@ -1,0 +1,141 @@
+"""The whole system in one process and one event loop: memory adapters, the simulated venue, no Ray.
+
+Under `virtual_time.run_virtual` a trading day takes about a second and the same seed gives the same trace: most scenario
+tests run here. It holds the same actors as a cluster, over the same ports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from actors.market_data import MarketData
+from actors.option_chain import OptionChainPoller
+from actors.placement import Placement
+from actors.supervisor import Supervisor
+from actors.trader_host import TraderHost
+from adapters.memory import MemoryBus, MemoryJournal, MemoryStore
+from adapters.simulated import ScaledPacer, SimulatedFeed, SimulatedInstrumentMaster, SimulatedMarket, SimulatedOptionChainSource
+from adapters.vault import EncryptedVault
+from configs.calendar import nse_calendar
+from runtime import channels
+from runtime.commands import Catalogue
+from runtime.events import PublicEvent
+from runtime.ports import Clock
+from runtime.signal_engine import SignalEngine
+from strategies import REGISTRY, create
+
+_decode_event = msgspec.json.Decoder(PublicEvent).decode
+
+
+class LocalPlacer:
+    """Hosts as tasks of this loop; `kill` ends one as abruptly as a process dies, `ensure` brings it back."""
+
+    def __init__(self, system: LocalSystem) -> None:
+        self._system = system
+        self.hosts: dict[str, TraderHost] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def ensure(self, placement: Placement) -> None:
+        if placement.host_id not in self.hosts:
+            system = self._system
+            host = TraderHost(placement.host_id, bus=system.bus, journal=system.journal, store=system.store, clock=system.clock)
+            self.hosts[placement.host_id] = host
+            self._tasks[placement.host_id] = asyncio.create_task(host.run())
+            await host.ready.wait()
+
+    async def remove(self, host_id: str) -> None:
+        await self.kill(host_id)
+
+    async def kill(self, host_id: str) -> None:
+        task = self._tasks.pop(host_id, None)
+        del self.hosts[host_id]
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+
+class LocalSystem:
+    """`async with LocalSystem(market, clock) as system`: everything runs; `play` lets the market move until its feed ends."""
+
+    def __init__(self, market: SimulatedMarket, clock: Clock, *, packed_hosts: int = 2, dedicated_max: int = 0) -> None:
+        self.clock = clock
+        self.bus, self.journal, self.store = MemoryBus(), MemoryJournal(), MemoryStore()
+        self.vault = EncryptedVault(self.store, bytes(32))
+        self.placer = LocalPlacer(self)
+        self.master = SimulatedInstrumentMaster(market)
+        self._market = market
+        self._tasks: list[asyncio.Task[None]] = []
+        self.chain_poller = OptionChainPoller(
+            bus=self.bus, store=self.store, source=SimulatedOptionChainSource(market, self._venue_time), underlying=market.config.underlying
+        )
+        self.supervisor = Supervisor(
+            bus=self.bus,
+            store=self.store,
+            clock=clock,
+            placer=self.placer,
+            catalogue=Catalogue(strategies=frozenset(REGISTRY), create_strategy=create),
+            vault=self.vault,
+            packed_hosts=packed_hosts,
+            dedicated_max=dedicated_max,
+        )
+        self.market_data: MarketData | None = None
+
+    async def __aenter__(self) -> LocalSystem:
+        await self._start(self.chain_poller)
+        await self._start(self.supervisor)
+        underlying = self._market.config.underlying
+        self.market_data = MarketData(
+            bus=self.bus,
+            store=self.store,
+            clock=self.clock,
+            feed=SimulatedFeed(self._market, ScaledPacer(self.clock, 1.0)),
+            master=self.master,
+            calendar=nse_calendar(),
+            signals=SignalEngine(create, {underlying: await self.master.instrument(underlying)}),
+            underlying=underlying,
+            wait_for_begin=True,
+        )
+        await self._start(self.market_data)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for host_id in list(self.placer.hosts):
+            await self.placer.kill(host_id)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def send(self, action: str, user_id: str | None = None, data: Mapping[str, Any] | None = None, **more: Any) -> None:
+        """As an outside program would, on the stream."""
+        message = {"action": action, "user_id": user_id, "data": data or {}} | more
+        await self.bus.append(channels.COMMANDS_STREAM, msgspec.json.encode(message), max_length=100_000)
+
+    async def settle(self) -> None:
+        """Let everything that can happen without time passing happen."""
+        await asyncio.sleep(0.001)
+
+    async def play(self) -> None:
+        """Run the market from here to the end of its last session."""
+        if self.market_data is None:
+            raise RuntimeError("enter the system first")
+        await self.bus.append(channels.MARKET_CONTROL, b'{"type":"BeginSession"}', max_length=1_000)
+        await self.market_data.finished.wait()
+        await self.settle()
+
+    async def events(self, user_id: str | None = None) -> list[PublicEvent]:
+        """Everything published so far, of one user or of all."""
+        entries = await self.bus.read(channels.EVENTS_STREAM, "0", count=1_000_000)
+        events = [_decode_event(payload) for _, payload in entries]
+        return [event for event in events if user_id in {None, event.user_id}]
+
+    async def _start(self, actor: OptionChainPoller | Supervisor | MarketData) -> None:
+        self._tasks.append(asyncio.create_task(actor.run()))
+        await actor.ready.wait()
+
+    def _venue_time(self) -> datetime:
+        return self.chain_poller.venue_time or self.clock.now()

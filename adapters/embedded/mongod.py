@@ -56,7 +56,7 @@ class MongodProgram:
 
     def ready(self, port: int) -> bool:
         try:
-            with _client(self.url(port)) as client:
+            with _client(self.url(port), seconds_max=1) as client:
                 return _is_primary(client, port)
         except OperationFailure as error:
             if error.code == _AUTHENTICATION_FAILED:
@@ -67,7 +67,7 @@ class MongodProgram:
 
     def _set_up(self, port: int) -> None:
         """First start: make the replica set, then the user. An earlier start may have been cut off between any two steps."""
-        with _client(f"mongodb://127.0.0.1:{port}/?directConnection=true") as client:
+        with _client(f"mongodb://127.0.0.1:{port}/?directConnection=true", seconds_max=5) as client:
             try:
                 if "setName" not in client.admin.command("hello"):
                     client.admin.command("replSetInitiate", _replica_set(port))
@@ -89,5 +89,5 @@ def _replica_set(port: int) -> dict[str, Any]:
     return {"_id": "rs0", "members": [{"_id": 0, "host": f"127.0.0.1:{port}"}]}
 
 
-def _client(url: str) -> MongoClient[dict[str, Any]]:
-    return MongoClient(url, serverSelectionTimeoutMS=500, timeoutMS=5000)
+def _client(url: str, *, seconds_max: float) -> MongoClient[dict[str, Any]]:
+    return MongoClient(url, serverSelectionTimeoutMS=500, timeoutMS=int(seconds_max * 1000))

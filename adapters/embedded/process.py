@@ -85,8 +85,8 @@ class ServerProcess:
             except OSError as error:
                 raise self._failure(str(error)) from error
         write_private(self._pid_file, str(self._process.pid))
-        wait_until(lambda: self.pid is None or self._program.ready(self._port), READY_SECONDS_MAX)
-        if self.pid is None or not self._program.ready(self._port):
+        answered = wait_until(lambda: self.pid is None or self._program.ready(self._port), READY_SECONDS_MAX)
+        if self.pid is None or not answered:
             self.stop()
             raise self._failure(output.read_text(errors="replace").strip()[-400:])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC
 from typing import Any, TypeVar
 
 from bson.codec_options import CodecOptions
@@ -39,7 +40,7 @@ class Database:
     def collection(self, name: str) -> AsyncIOMotorCollection[dict[str, Any]]:
         if name not in COLLECTIONS:
             raise InternalError(f"collection {name!r} is not declared in adapters/mongo/collections.py")
-        options: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
+        options: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True, tzinfo=UTC)
         return self._database.get_collection(name, codec_options=options, write_concern=WriteConcern(w="majority", j=True))
 
     async def prepare(self, indexes: Mapping[str, Sequence[Index]]) -> None:

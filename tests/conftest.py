@@ -9,6 +9,7 @@ from typing import TypeAlias
 from uuid import uuid4
 
 import pytest
+from pymongo import MongoClient
 
 from adapters.embedded import EmbeddedServers
 from adapters.memory import MemoryBus, MemoryJournal, MemoryServer, MemoryStore
@@ -47,8 +48,12 @@ def redis_prefix() -> str:
 
 
 @pytest.fixture
-def database() -> str:
-    return f"test_{uuid4().hex}"
+def database(servers: EmbeddedServers) -> Iterator[str]:
+    """Name of a database that is gone after the test."""
+    name = f"test_{uuid4().hex}"
+    yield name
+    with MongoClient[dict[str, object]](servers.urls.mongodb) as client:
+        client.drop_database(name)
 
 
 @pytest.fixture

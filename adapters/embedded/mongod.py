@@ -42,6 +42,7 @@ class MongodProgram:
             "--replSet": "rs0",
             "--oplogSize": "256",
             "--wiredTigerCacheSizeGB": "0.5",
+            "--syncdelay": "5",  # checkpoints every 5 s, as what came after the last one is replayed after a kill
         }
         # A replica set of one has nobody to hand over to, so a shutdown need not wait for clients to leave.
         parameters = ("diagnosticDataCollectionEnabled=false", "shutdownTimeoutMillisForSignaledShutdown=0")

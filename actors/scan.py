@@ -19,10 +19,12 @@ from runtime.strategy import MarketContext, Strategy
 def scan(
     strategy: str,
     parameters: Mapping[str, object],
-    candle_file: Path | str,
+    candle_file: CandleFile | Path | str,
     start: date | None = None,
     end: date | None = None,
     every_candle: bool = False,
+    *,
+    trust_name: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Run a strategy over the NSE candles of a file and yield a JSON-ready line per signal (or per candle).
 
@@ -32,10 +34,11 @@ def scan(
     Args:
         strategy: name in `strategies.REGISTRY`.
         parameters: values or their text.
-        candle_file: see `adapters.candle_files.read_candles`; the file's name decides over its instrument column.
+        candle_file: a path (see `adapters.candle_files.read_candles`), or a file read already, whose report can then be shown.
         start: first exchange date to report.
         end: last one, included.
         every_candle: also report candles without a signal.
+        trust_name: let the file's name decide over its instrument column.
 
     Raises:
         InvalidConfig: unknown strategy or bad parameter; raised at once, before the first line.
@@ -43,15 +46,20 @@ def scan(
     """
     runner = strategies.create(strategy, parameters)
     calendar = load_calendar()
-    file = read_candles(candle_file, end=end, calendar=calendar, trust_name=True)
-    return _lines(runner, file, calendar, start or date.min, every_candle)
+    if isinstance(candle_file, CandleFile):
+        file = candle_file
+    else:
+        file = read_candles(candle_file, end=end, calendar=calendar, trust_name=trust_name)
+    return _lines(runner, file, calendar, start or date.min, end or date.max, every_candle)
 
 
-def _lines(strategy: Strategy, file: CandleFile, calendar: ExchangeCalendar, start: date, every_candle: bool) -> Iterator[dict[str, Any]]:
+def _lines(
+    strategy: Strategy, file: CandleFile, calendar: ExchangeCalendar, start: date, end: date, every_candle: bool
+) -> Iterator[dict[str, Any]]:
     on_candle, describe = strategy.on_candle, strategy.describe
     for day, rows in file.day_rows.items():
         bounds = calendar.bounds(day)
-        if bounds is None:
+        if bounds is None or day > end:
             continue
         context = MarketContext(session_open=bounds[0], session_close=bounds[1])
         for candle in file.candles(rows):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, datetime, time
 from enum import StrEnum
+from itertools import pairwise
 from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from runtime.calendar import ExchangeCalendar, SessionTimes
 
 EXAMPLES_MAX = 3
+JUMP_MAX = 1.25
+"""An exchange with circuit breakers (NSE: 20 % a day) cannot move by more than this factor within a day: such rows are another instrument's."""
 Action: TypeAlias = Literal["dropped", "refused", "sorted", "kept", "left missing", "renamed"]
 
 
@@ -26,6 +29,7 @@ class Problem(StrEnum):
     CONFLICTING_DUPLICATE = "rows of one time that differ"
     OFF_SESSION = "outside the exchange session"
     OFF_GRID = "not a whole number of candles after the session's open"
+    LEVEL_JUMP = "prices of another level, as of another instrument"
     GAP = "missing candle"
     SHORT_SESSION = "short session"
     WRONG_INSTRUMENT = "instrument column differs"
@@ -88,6 +92,7 @@ def clean(bars: Bars, calendar: ExchangeCalendar | None, minutes: int, report: Q
     bars = _deduplicate(bars, report)
     if calendar is not None:
         bars = _drop_off_session(bars, calendar, minutes, report)
+        bars = _refuse_jumps(bars, report)
         _find_gaps(bars, calendar, minutes, report)
     else:
         _find_gaps_round_the_clock(bars, minutes, report)
@@ -97,12 +102,12 @@ def clean(bars: Bars, calendar: ExchangeCalendar | None, minutes: int, report: Q
 
 def _refuse_impossible(bars: Bars, report: QualityReport) -> Bars:
     prices, volumes = bars.values[:, :4], bars.values[:, 4:]
-    possible = (np.isfinite(prices) & (prices > 0)).all(axis=1) & (np.isfinite(volumes) & (volumes >= 0)).all(axis=1)
+    possible = _each_row(np.isfinite(prices) & (prices > 0)) & _each_row(np.isfinite(volumes) & (volumes >= 0))
     report.add(Problem.NOT_A_PRICE, int((~possible).sum()), "refused", _examples(bars, ~possible))
     bars = bars.keep(possible)
 
-    opens, high, low, close = (bars.values[:, column] for column in range(4))
-    ordered = np.less_equal(low, np.minimum(opens, close)) & np.less_equal(np.maximum(opens, close), high)
+    prices = bars.values[:, :4]
+    ordered = _each_row((prices <= prices[:, 1:2]) & (prices >= prices[:, 2:3]))  # none above high, none below low
     report.add(Problem.PRICE_DISORDER, int((~ordered).sum()), "refused", _examples(bars, ~ordered))
     return bars.keep(ordered)
 
@@ -138,6 +143,25 @@ def _drop_off_session(bars: Bars, calendar: ExchangeCalendar, minutes: int, repo
     report.add(Problem.OFF_SESSION, int((~inside).sum()), "dropped", map(str, bars.at[~inside][:EXAMPLES_MAX]))
     report.add(Problem.OFF_GRID, int((inside & ~on_grid).sum()), "refused", map(str, bars.at[inside & ~on_grid][:EXAMPLES_MAX]))
     return bars.keep(on_grid)
+
+
+def _refuse_jumps(bars: Bars, report: QualityReport) -> Bars:
+    """Refuse what follows a jump within a day until prices are back at the level before it; overnight any level is possible."""
+    if len(bars.at) < 2:
+        return bars
+    ratio = bars.values[1:, 0] / bars.values[:-1, 3]
+    edges = [0, *(np.flatnonzero((ratio > JUMP_MAX) | (ratio < 1 / JUMP_MAX)) + 1).tolist(), len(bars.at)]
+    day = bars.at.astype("datetime64[D]")
+    keep = np.ones(len(bars.at), dtype=bool)
+    level = float(bars.values[0, 0])
+    for first, end in pairwise(edges):
+        opens_day = first == 0 or day[first] != day[first - 1]
+        if opens_day or 1 / JUMP_MAX <= float(bars.values[first, 0]) / level <= JUMP_MAX:
+            level = float(bars.values[end - 1, 3])
+        else:
+            keep[first:end] = False
+    report.add(Problem.LEVEL_JUMP, int((~keep).sum()), "refused", _examples(bars, ~keep))
+    return bars.keep(keep)
 
 
 def _find_gaps(bars: Bars, calendar: ExchangeCalendar, minutes: int, report: QualityReport) -> None:
@@ -178,6 +202,10 @@ def _runs(times: NDArray[np.datetime64], minutes: int) -> list[str]:
         first, last = run[0].item(), run[-1].item()
         runs.append(f"{first:%Y-%m-%d %H:%M}" + (f" to {last:%H:%M} ({len(run)})" if len(run) > 1 else ""))
     return runs
+
+
+def _each_row(cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return np.logical_and.reduce(cells, axis=1)
 
 
 def _examples(bars: Bars, mask: NDArray[np.bool_]) -> Iterable[str]:

@@ -13,6 +13,8 @@ import msgspec
 from runtime.errors import ServerUnavailable
 
 FILE = "run.json"
+DATABASE_FOLDER = "mongodb"
+"""Where the embedded database keeps its files, in the state folder."""
 DEFAULT_STATES = (Path(".shoal"), Path(".shoal/demo"))
 """Looked at in turn when no state folder is named."""
 NOT_RUNNING = (
@@ -94,6 +96,13 @@ def find_state(state: Path | None = None, environment: Mapping[str, str] = os.en
     candidates = [folder for folder in DEFAULT_STATES if (folder / FILE).exists()]
     alive = [folder for folder in candidates if _read(folder / FILE).is_alive]
     return next(iter(alive), None) or max(candidates, key=lambda folder: (folder / FILE).stat().st_mtime, default=None)
+
+
+def find_data(state: Path | None = None, environment: Mapping[str, str] = os.environ) -> Path | None:
+    """The state folder meant, running or not, if it holds a database; None if there is none."""
+    named = state or (Path(environment["SHOAL_STATE"]) if environment.get("SHOAL_STATE") else None)
+    candidates = (named,) if named is not None else DEFAULT_STATES
+    return next((folder for folder in candidates if (folder / DATABASE_FOLDER).is_dir()), None)
 
 
 def _read(file: Path) -> Running:

@@ -204,11 +204,13 @@ def _refusal(error: ErrorDetails, fields: Mapping[str, Any]) -> InvalidCommand:
     )
     if error["type"] in {"union_tag_invalid", "union_tag_not_found"}:
         return refuse("action", f"must be one of {', '.join(Action)}", reason=RejectReason.UNKNOWN_ACTION)
-    detail = {
-        "extra_forbidden": "unknown field: is the name misspelt?",
-        "missing": "missing: this action needs it",
-    }.get(error["type"], error["msg"].removeprefix("Value error, "))
-    return refuse(_path(error["loc"]), detail)
+    field = _path(error["loc"])
+    detail = _DETAILS.get(error["type"]) or error["msg"].removeprefix("Value error, ")
+    return refuse(field, _USER_ID_DETAIL if (field, error["type"]) == ("user_id", "string_pattern_mismatch") else detail)
+
+
+_DETAILS = {"extra_forbidden": "unknown field: is the name misspelt?", "missing": "missing: this action needs it"}
+_USER_ID_DETAIL = "must be 1 to 64 of A-Z a-z 0-9 _ . @ - and not begin with _"
 
 
 def _path(location: Sequence[int | str]) -> str:

@@ -1,0 +1,110 @@
+"""Options that commands share, and the way to the running system."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar, cast
+
+import typer
+
+from runtime.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from actors.client import Client
+    from runtime.ports import Journal, Store
+
+T = TypeVar("T")
+
+DATABASE = "shoal"
+PATIENCE_SECONDS = 3.0
+"""How long a command keeps trying to reach a server before it says that it cannot."""
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+StateOption = Annotated[
+    Path | None, typer.Option("--state", help="State folder of the running system (default: SHOAL_STATE, then .shoal).")
+]
+TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, max=600, help="Seconds to wait for the answer.")]
+ChannelFlag = Annotated[bool, typer.Option("--pubsub", help="Send by the pub/sub channel instead of the stream.")]
+SettingsOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; repeatable.")]
+UserArgument = Annotated[str, typer.Argument(help="User id.", metavar="USER")]
+
+
+class Connection(NamedTuple):
+    client: Client
+    store: Store
+    journal: Journal
+
+
+@asynccontextmanager
+async def connected(state: Path | None) -> AsyncGenerator[Connection]:
+    """The running system's bus, store and journal. Raises `ServerUnavailable` when nothing runs."""
+    from actors.client import Client
+    from adapters.mongo import MongoJournal, MongoStore
+    from adapters.redis_bus import RedisBus
+    from configs.running import read_running
+
+    running = read_running(state)
+    bus = RedisBus(running.redis_url, patience_seconds=PATIENCE_SECONDS)
+    store = MongoStore(running.mongodb_url, DATABASE, patience_seconds=PATIENCE_SECONDS)
+    journal = MongoJournal(running.mongodb_url, DATABASE, patience_seconds=PATIENCE_SECONDS)
+    try:
+        yield Connection(Client(bus), store, journal)
+    finally:
+        await journal.close()
+        await store.close()
+        await bus.close()
+
+
+def call(state: Path | None, work: Callable[[Connection], Awaitable[T]]) -> T:
+    """Run `work` against the running system."""
+
+    async def connect() -> T:
+        async with connected(state) as connection:
+            return await work(connection)
+
+    return asyncio.run(connect())
+
+
+def parse_settings(settings: list[str] | None) -> dict[str, Any]:
+    """`risk.max_daily_loss=5000` becomes {"risk": {"max_daily_loss": 5000}}; a value that is not JSON is text."""
+    parsed: dict[str, Any] = {}
+    for setting in settings or []:
+        key, equals, text = setting.partition("=")
+        if not (key and equals):
+            raise InvalidInput("--set", setting, "write KEY=VALUE, such as risk.max_daily_loss=5000")
+        *path, name = key.split(".")
+        target = parsed
+        for part in path:
+            inner: Any = target.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise InvalidInput("--set", setting, f"{part} already has a value of its own")
+            target = cast("dict[str, Any]", inner)
+        target[name] = _value(text)
+    return parsed
+
+
+def parse_data(text: str | None) -> dict[str, Any]:
+    """A JSON object, or the file that holds one, as `@file`."""
+    if not text:
+        return {}
+    try:
+        content = Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
+        data: object = json.loads(content)
+    except OSError as error:
+        raise InvalidInput("--data", text, f"cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InvalidInput("--data", "as given", f"is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise InvalidInput("--data", "as given", 'must be a JSON object, such as {"capital": 250000}')
+    return cast("dict[str, Any]", data)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,191 @@
+"""Why a signal led to what it led to: the chain from candle to exit, out of the journal, every step with its time and seq."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from actors.wire import decode_input
+from runtime.errors import InvalidInput
+from runtime.events import EngineInput, EventType, JournalRecord, PriceTouched, PublicEvent, SignalArrived, StartSession, UpdateConfig
+from runtime.market import Candle
+from runtime.orders import Leg
+from runtime.ports import Journal, Store
+from runtime.session import SessionConfig
+from runtime.signals import Signal
+
+_NEWEST_SHOWN = 10
+_decode_event = msgspec.json.Decoder(PublicEvent).decode
+_OWN_STAGE = {"ORDER": "order", "POSITION": "position", "EXIT": "exit", "RISK": "guards"}
+_FILLS = frozenset({EventType.ORDER_PARTIALLY_FILLED, EventType.ORDER_FILLED})
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One link. `seq` is that of the public event, `record` the number of the journal record behind it; None where there is none."""
+
+    stage: str
+    ts: datetime
+    title: str
+    details: dict[str, Any] = {}
+    seq: int | None = None
+    record: int | None = None
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    user_id: str
+    signal_id: str
+    steps: list[Step]
+
+
+async def explain(journal: Journal, store: Store, user_id: str, signal_id: str) -> Explanation:
+    """The whole chain of one signal of one user; `signal_id` may be any part of the id that only one signal has.
+
+    Raises:
+        InvalidInput: no signal, or several, of that user match; the message lists ids to choose from.
+    """
+    full_id = _resolve(user_id, signal_id, [name async for name in _signal_ids(journal, user_id)])
+    config, thread = SessionConfig(), _Thread(full_id)
+    steps: list[Step] = []
+    async for record in journal.read(user_id):
+        cause = decode_input(record.input)
+        if isinstance(cause, StartSession | UpdateConfig):
+            config = cause.config
+        if isinstance(cause, SignalArrived) and cause.signal.signal_id == full_id and not steps:
+            steps += await _origin(store, cause.signal, record)
+        for text in record.events:
+            event = _decode_event(text)
+            if thread.follows(event, cause):
+                steps += _consequence(event, record, cause, config)
+    return Explanation(user_id=user_id, signal_id=full_id, steps=steps)
+
+
+async def _signal_ids(journal: Journal, user_id: str) -> AsyncIterator[str]:
+    async for record in journal.read(user_id):
+        if '"SignalArrived"' in record.input:
+            arrived = decode_input(record.input)
+            if isinstance(arrived, SignalArrived):
+                yield arrived.signal.signal_id
+
+
+def _resolve(user_id: str, wanted: str, known: list[str]) -> str:
+    """The exact id, else the only one that begins with or contains what was asked for."""
+    if wanted in known:
+        return wanted
+    newest = list(dict.fromkeys(reversed(known)))
+    for matches in ([name for name in newest if name.startswith(wanted)], [name for name in newest if wanted in name]):
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise InvalidInput("SIGNAL_ID", wanted, f"fits {len(matches)} signals, write more of one: {', '.join(matches[:_NEWEST_SHOWN])}")
+    choice = f"the newest are {', '.join(newest[:_NEWEST_SHOWN])}" if newest else "no signal has reached this user yet"
+    raise InvalidInput("SIGNAL_ID", wanted, f"user {user_id!r} has no such signal; {choice}")
+
+
+class _Thread:
+    """Follows one signal through a user's events: itself, its position, and the position it closed to make room."""
+
+    def __init__(self, signal_id: str) -> None:
+        self._signal_id = signal_id
+        self._ids = {signal_id}
+
+    def follows(self, event: PublicEvent, cause: EngineInput) -> bool:
+        data = event.data
+        ids = {str(data[name]) for name in ("signal_id", "position_id") if name in data}
+        is_consequence = isinstance(cause, SignalArrived) and cause.signal.signal_id == self._signal_id
+        if is_consequence and data.get("leg") == Leg.EXIT:
+            self._ids |= ids  # a reversal or exit: the position that it closes
+        if not ids & self._ids:
+            return False
+        if "position_id" in data and data.get("signal_id") == self._signal_id:
+            self._ids.add(str(data["position_id"]))  # an exit order names its position as its signal
+        return True
+
+
+async def _origin(store: Store, signal: Signal, record: JournalRecord) -> list[Step]:
+    """What was there before the user: the candle, the values of the rules, the decision."""
+    opened_at = signal.candle_time
+    candles = await store.read_candles(signal.underlying, signal.timeframe, opened_at, opened_at + signal.timeframe.duration)
+    closed_at = opened_at + signal.timeframe.duration
+    ticks = Step(stage="ticks", ts=opened_at, title=f"ticks of {signal.underlying} from {opened_at:%H:%M:%S} to {closed_at:%H:%M:%S}")
+    return [
+        ticks,
+        _candle_step(signal, candles, closed_at),
+        Step(stage="rules", ts=closed_at, title=f"values of {signal.strategy}", details=dict(signal.context)),
+        Step(
+            stage="signal",
+            ts=signal.ts,
+            title=f"{signal.direction} by rule {signal.rule}",
+            details=_signal_details(signal),
+            record=record.number,
+        ),
+    ]
+
+
+def _candle_step(signal: Signal, candles: list[Candle], closed_at: datetime) -> Step:
+    title = f"{signal.timeframe} candle of {signal.underlying}"
+    if not candles:
+        return Step(stage="candle", ts=closed_at, title=f"{title}: no longer stored")
+    candle = candles[0]
+    values = {"open": candle.open, "high": candle.high, "low": candle.low, "close": candle.close, "volume": candle.volume}
+    return Step(stage="candle", ts=closed_at, title=title, details=values)
+
+
+def _signal_details(signal: Signal) -> dict[str, Any]:
+    return {
+        "signal_id": signal.signal_id,
+        "reason": signal.reason,
+        "price": signal.price,
+        "contract": signal.instrument.id,
+        "contract_price": signal.contract_price,
+        "bid": signal.contract_bid,
+        "ask": signal.contract_ask,
+        "stop": signal.stop,
+        "target": signal.target,
+    }
+
+
+def _consequence(event: PublicEvent, record: JournalRecord, cause: EngineInput, config: SessionConfig) -> list[Step]:
+    """One public event as a step; the first order of an entry is preceded by how its size came about."""
+
+    def step(stage: str, title: str, details: dict[str, Any]) -> Step:
+        return Step(stage=stage, ts=event.ts, seq=event.seq, record=record.number, title=title, details=details)
+
+    data = event.data
+    match event.type:
+        case EventType.SIGNAL:
+            return [step("guards", "reached the user", {"lateness_seconds": _lateness(event, cause)})]
+        case EventType.SIGNAL_SKIPPED:
+            return [step("guards", f"skipped: {data['reason']}", {"detail": data["detail"]})]
+        case EventType.ORDER_SUBMITTED if data["leg"] == Leg.ENTRY and isinstance(cause, SignalArrived):
+            passed = step("guards", "all passed", {})
+            return [
+                passed,
+                step("size", f"{data['quantity']} units", _size_details(cause.signal, config, str(data["slot"]))),
+                step("order", str(event.type), data),
+            ]
+        case kind if kind in _FILLS:
+            return [step("fill", f"{data['filled_quantity']} of {data['quantity']} at {data['price']}", data)]
+        case kind:
+            details = data | ({"touched_at_price": cause.price} if isinstance(cause, PriceTouched) else {})
+            return [step(_OWN_STAGE.get(kind.partition("_")[0], "event"), str(kind), details)]
+
+
+def _lateness(event: PublicEvent, cause: EngineInput) -> float | None:
+    return (event.ts - cause.signal.ts).total_seconds() if isinstance(cause, SignalArrived) else None
+
+
+def _size_details(signal: Signal, config: SessionConfig, slot: str) -> dict[str, Any]:
+    """What `runtime.sizing.position_size` was given."""
+    sizing = next((subscription.sizing for subscription in config.subscriptions if subscription.key == slot), None)
+    settings: dict[str, Any] = {} if sizing is None else msgspec.to_builtins(sizing, builtin_types=(Decimal,))
+    given = {
+        "capital": config.capital,
+        "lot_size": signal.instrument.lot_size,
+        "contract_price": signal.contract_price,
+        "stop": signal.stop,
+    }
+    return {name: str(value) if isinstance(value, Decimal) else value for name, value in (given | settings).items() if value is not None}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -21,7 +21,7 @@ from actors.trader_host import TraderHost
 from adapters.memory import MemoryBus, MemoryJournal, MemoryStore
 from adapters.simulated import ScaledPacer, SimulatedFeed, SimulatedInstrumentMaster, SimulatedMarket, SimulatedOptionChainSource
 from adapters.vault import EncryptedVault
-from configs.calendar import nse_calendar
+from configs.calendar import load_calendar
 from runtime import channels
 from runtime.commands import Catalogue
 from runtime.events import PublicEvent
@@ -85,7 +85,7 @@ class LocalSystem:
         )
         self.market_data: MarketData | None = None
 
-    async def __aenter__(self) -> LocalSystem:
+    async def __aenter__(self) -> Self:
         await self._start(self.chain_poller)
         await self._start(self.supervisor)
         underlying = self._market.config.underlying
@@ -95,7 +95,7 @@ class LocalSystem:
             clock=self.clock,
             feed=SimulatedFeed(self._market, ScaledPacer(self.clock, 1.0)),
             master=self.master,
-            calendar=nse_calendar(),
+            calendar=load_calendar(),
             signals=SignalEngine(create, {underlying: await self.master.instrument(underlying)}),
             underlying=underlying,
             wait_for_begin=True,

@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 from loguru import logger
-from runtime.signal_engine import SignalEngine, StrategyFailed, StrategySpec
 
 from actors.pace import Lockstep
 from actors.wire import BeginSession, SetStrategies, SignalMessage, decode_instruments, decode_market_request, encode
@@ -35,6 +34,7 @@ from runtime.market import (
     Timeframe,
 )
 from runtime.ports import Bus, Clock, Feed, InstrumentMaster, Store, Subscription
+from runtime.signal_engine import SignalEngine, StrategyFailed, StrategySpec
 from runtime.signals import Signal
 from runtime.strategy import MarketContext
 
@@ -63,7 +63,7 @@ class MarketStatistics(msgspec.Struct):
     candles: int = 0
     strategy_evaluations: int = 0
     signals: int = 0
-    signals_by_rule: Counter[str] = msgspec.field(default_factory=Counter)
+    signals_by_rule: Counter[str] = msgspec.field(default_factory=Counter[str])
     late_ticks: int = 0
     duplicate_ticks: int = 0
     finished: bool = False

@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 from loguru import logger
-from runtime.signal_engine import StrategySpec
 
 from actors.pace import GONE
 from actors.placement import Placement, PlacementKind, Placer, packed_host, place
@@ -36,6 +35,7 @@ from runtime.errors import ServerUnavailable
 from runtime.events import AcceptCommand, EngineInput, HaltTrading, RejectCommand, RepeatCommand, ResumeTrading
 from runtime.ports import Bus, Clock, Store, Subscription, Vault
 from runtime.session import SessionConfig
+from runtime.signal_engine import StrategySpec
 
 PLATFORM = "_platform"
 """The user id under which answers that belong to no user are published."""

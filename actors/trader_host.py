@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import deque
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 from loguru import logger
@@ -20,7 +20,7 @@ from actors.outbox import Outbox
 from actors.pace import report
 from actors.trading_floor import Stopwatch, TradingFloor, Turned
 from actors.user_trader import UserTrader, replay
-from actors.wire import ForAll, ForUser, decode_host_message, decode_prices, decode_signal, encode
+from actors.wire import ForAll, ForUser, HostMessage, decode_host_message, decode_prices, decode_signal, encode
 from runtime import channels
 from runtime.events import EngineInput, FeedChanged, HaltTrading, Heartbeat, PublicEvent, ResumeTrading, SessionRecovered, SignalArrived
 from runtime.market import InstrumentId, Prices
@@ -30,9 +30,18 @@ from runtime.state import SessionStatus
 SNAPSHOT_EVERY = 500
 """Journal records after which a trader's state is saved, to bound the length of a recovery."""
 
-_Item: TypeAlias = tuple[int, Prices] | tuple[str, bytes]
-"""Prices with the time they arrived (ns), or a command with its stream id."""
 
+class _Prices(NamedTuple):
+    received_at_ns: int
+    prices: Prices
+
+
+class _Command(NamedTuple):
+    entry_id: str
+    payload: bytes
+
+
+_Item: TypeAlias = _Prices | _Command
 _decode_event = msgspec.json.Decoder(PublicEvent).decode
 
 
@@ -122,7 +131,7 @@ class TraderHost:
 
     async def _read_prices(self, subscription: Subscription) -> None:
         async for _, payload in subscription:
-            self._inbox.append((time.time_ns(), decode_prices(payload)))
+            self._inbox.append(_Prices(time.time_ns(), decode_prices(payload)))
             self._news.set()
 
     async def _read_commands(self) -> None:
@@ -131,7 +140,7 @@ class TraderHost:
         while True:
             for entry_id, payload in await self._bus.read(stream, cursor, block_seconds=5.0):
                 cursor = entry_id
-                self._inbox.append((entry_id, payload))
+                self._inbox.append(_Command(entry_id, payload))
             self._news.set()
 
     async def _serve(self) -> None:
@@ -139,26 +148,27 @@ class TraderHost:
             await self._news.wait()
             self._news.clear()
             while self._inbox:
-                match self._inbox.popleft():
-                    case int() as received_at_ns, Prices() as prices:
-                        await self._on_prices(prices, received_at_ns)
-                    case str() as entry_id, bytes() as payload:
-                        await self._on_command(entry_id, payload)
-                    case item:
-                        raise AssertionError(item)
+                await self._handle(self._inbox.popleft())
+
+    async def _handle(self, item: _Item) -> None:
+        match item:
+            case _Prices():
+                await self._on_prices(item.prices, item.received_at_ns)
+            case _Command():
+                await self._on_command(item)
 
     # --- commands ---
 
-    async def _on_command(self, entry_id: str, payload: bytes) -> None:
-        message = decode_host_message(payload)
+    async def _on_command(self, command: _Command) -> None:
+        message: HostMessage = decode_host_message(command.payload)
         event = msgspec.structs.replace(message.input, ts=self._venue_time())
         match message:
             case ForAll():
                 await self._for_all(event)
             case ForUser(user_id=user_id):
                 await self._for_user(user_id, event)
-        self._commands_cursor = entry_id
-        await self._bus.set_key(self._cursor_key, entry_id.encode())
+        self._commands_cursor = command.entry_id
+        await self._bus.set_key(self._cursor_key, command.entry_id.encode())
 
     async def _for_all(self, event: EngineInput) -> None:
         self._halt = event if isinstance(event, HaltTrading) else None

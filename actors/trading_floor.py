@@ -186,7 +186,7 @@ class TradingFloor:
                 self._note_positions(trader)
             case WakeAt(None):
                 self._wakes.pop(user_id, None)
-            case WakeAt(ts):
+            case WakeAt(datetime() as ts):
                 self._wakes[user_id] = ts
                 heapq.heappush(self._wake_heap, (ts, user_id))
             case _:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import msgspec
-from runtime.signal_engine import StrategySpec
 
 from runtime.events import EngineInput
 from runtime.market import InstrumentId, Prices
+from runtime.signal_engine import StrategySpec
 from runtime.signals import Signal
 
 

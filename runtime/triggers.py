@@ -78,6 +78,7 @@ class TriggerBook:
                 if level > price:
                     break
                 owners.append(owner)
+        owners = list(dict.fromkeys(owners))  # one whose levels have crossed is reached on both sides
         for owner in owners:
             self.unwatch(owner)
         return owners

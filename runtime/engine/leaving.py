@@ -69,7 +69,7 @@ def on_price(turn: Turn, event: PriceTouched) -> None:
     if level is not None and (price - level) * position.direction >= 0:
         position.best_price = price
         turn.emit_position(EventType.POSITION_CHANGED, slot.key, position, best_price=str(price))
-    if slot.position is not None and slot.leg is None:
+    if slot.leg is None:
         turn.watch(slot)
 
 

@@ -156,11 +156,11 @@ def on_rejected(turn: Turn, event: RejectCommand) -> None:
 
 
 def on_accepted(turn: Turn, event: AcceptCommand) -> None:
-    turn.emit(EventType.COMMAND_ACCEPTED, {"command_id": event.command_id, "action": event.action} | event.detail)
+    turn.emit(EventType.COMMAND_ACCEPTED, {"command_id": event.command_id, "action": event.action, **event.detail})
 
 
 def on_repeated(turn: Turn, event: RepeatCommand) -> None:
-    turn.emit(EventType.COMMAND_ACCEPTED if event.accepted else EventType.COMMAND_REJECTED, event.outcome | {"repeated": True})
+    turn.emit(EventType.COMMAND_ACCEPTED if event.accepted else EventType.COMMAND_REJECTED, {**event.outcome, "repeated": True})
 
 
 def on_heartbeat(turn: Turn, event: Heartbeat) -> None:

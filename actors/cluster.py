@@ -1,0 +1,194 @@
+"""Ray: places, starts, restarts and ends actors. The only file that knows it.
+
+No actor class has an `async def`, since Ray reorders the calls of async actors: each runs its service on an event loop of
+its own, in a thread. Ray never retries a call (`max_task_retries=0`): a retried call could place an order twice; the
+journal makes redelivery safe instead. Actors are detached and named, since an owned child dies with a killed supervisor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import threading
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from configs.logging import configure_logging
+
+from actors.placement import Placement, PlacementKind
+from actors.services import RunSpec, serve_market_data, serve_option_chain, serve_supervisor, serve_trader_host
+from runtime.errors import ServerUnavailable
+
+NAMESPACE = "shoal"
+SUPERVISOR, MARKET_DATA, OPTION_CHAIN = "supervisor", "market-data", "option-chain"
+TOKEN_FILE = "ray.token"  # noqa: S105 - a file name
+
+os.environ.setdefault("RAY_AUTH_MODE", "token")  # before ray is imported: it reads this once
+
+import ray  # noqa: E402
+
+_RESTARTED = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0}
+
+
+class _Service:
+    """Runs one coroutine on a loop in a thread; the process ends with it, so that Ray starts a fresh one."""
+
+    def __init__(self, spec: RunSpec, name: str) -> None:
+        configure_logging(Path(spec.state) / "logs" / f"{name}.jsonl")
+        self._name = name
+        self._ready = threading.Event()
+        threading.Thread(target=self._run, args=(self._service(spec),), name=name, daemon=True).start()
+
+    def _service(self, spec: RunSpec) -> Coroutine[Any, Any, None]:
+        raise NotImplementedError
+
+    def _run(self, service: Coroutine[Any, Any, None]) -> None:
+        from loguru import logger
+
+        try:
+            asyncio.run(service)
+        except BaseException as error:  # noqa: BLE001 - the last line of defence: say why, then let Ray restart the process
+            logger.opt(exception=True).critical("{} ends: {}", self._name, error)
+            logger.complete()
+            os._exit(1)
+
+    def ready(self, timeout: float) -> bool:
+        return self._ready.wait(timeout)
+
+    def pid(self) -> int:
+        return os.getpid()
+
+
+class _Host(_Service):
+    def __init__(self, spec: RunSpec, host_id: str) -> None:
+        self._host_id = host_id
+        super().__init__(spec, host_id)
+
+    def _service(self, spec: RunSpec) -> Coroutine[Any, Any, None]:
+        return serve_trader_host(spec, self._host_id, self._ready.set)
+
+
+@ray.remote(**_RESTARTED)
+class TraderHostActor(_Host):
+    """Packed placement: one process, thousands of user traders."""
+
+
+@ray.remote(**_RESTARTED)
+class UserTraderActor(_Host):
+    """Dedicated placement: one process, one user trader."""
+
+
+@ray.remote(**_RESTARTED)
+class SupervisorActor(_Service):
+    def __init__(self, spec: RunSpec) -> None:
+        super().__init__(spec, SUPERVISOR)
+
+    def _service(self, spec: RunSpec) -> Coroutine[Any, Any, None]:
+        return serve_supervisor(spec, RayPlacer(spec), self._ready.set)
+
+
+@ray.remote(**_RESTARTED)
+class MarketDataActor(_Service):
+    def __init__(self, spec: RunSpec) -> None:
+        super().__init__(spec, MARKET_DATA)
+
+    def _service(self, spec: RunSpec) -> Coroutine[Any, Any, None]:
+        return serve_market_data(spec, self._ready.set)
+
+
+@ray.remote(**_RESTARTED)
+class OptionChainActor(_Service):
+    def __init__(self, spec: RunSpec) -> None:
+        super().__init__(spec, OPTION_CHAIN)
+
+    def _service(self, spec: RunSpec) -> Coroutine[Any, Any, None]:
+        return serve_option_chain(spec, self._ready.set)
+
+
+class RayPlacer:
+    """`actors.placement.Placer` on Ray. Its calls block for milliseconds, so they run in a thread."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        self._spec = spec
+
+    async def ensure(self, placement: Placement) -> None:
+        actor = UserTraderActor if placement.kind is PlacementKind.DEDICATED else TraderHostActor
+        await asyncio.to_thread(_start, actor, placement.host_id, self._spec, placement.host_id)
+
+    async def remove(self, host_id: str) -> None:
+        await asyncio.to_thread(_end, host_id)
+
+
+def _start(actor: Any, name: str, *arguments: object) -> Any:
+    return actor.options(name=name, namespace=NAMESPACE, lifetime="detached", get_if_exists=True).remote(*arguments)
+
+
+def _end(name: str) -> None:
+    try:
+        ray.kill(ray.get_actor(name, namespace=NAMESPACE), no_restart=True)
+    except ValueError:  # it is gone already
+        return
+
+
+class Cluster:
+    """The Ray side of a running system: joins `address`, or starts a local Ray that ends with this process."""
+
+    def __init__(self, spec: RunSpec, *, address: str | None = None) -> None:
+        self._spec = spec
+        self._address = address
+
+    def start(self) -> str:
+        """Connect and return the cluster's address. Raises `ServerUnavailable` when it cannot be reached."""
+        local: dict[str, Any] = {"include_dashboard": False, "num_cpus": os.cpu_count(), "_node_ip_address": "127.0.0.1"}
+        if self._address is None:
+            os.environ["RAY_AUTH_TOKEN_PATH"] = str(_token(Path(self._spec.state)))
+        try:
+            context = ray.init(
+                address=self._address or "local",
+                namespace=NAMESPACE,
+                log_to_driver=False,
+                logging_level="ERROR",
+                **(local if self._address is None else {}),
+            )
+        except (ConnectionError, RuntimeError) as error:
+            raise ServerUnavailable(f"Ray at {self._address or 'this machine'} cannot be reached or started: {error}") from error
+        return str(context.address_info["address"])
+
+    def start_actors(self, *, timeout: float = 60.0) -> None:
+        """Start the shared actors and wait until all of them serve; the supervisor starts the hosts."""
+        actors = [
+            _start(OptionChainActor, OPTION_CHAIN, self._spec),
+            _start(MarketDataActor, MARKET_DATA, self._spec),
+            _start(SupervisorActor, SUPERVISOR, self._spec),
+        ]
+        ready = ray.get([actor.ready.remote(timeout) for actor in actors], timeout=timeout + 10)
+        if not all(ready):
+            raise ServerUnavailable(f"the actors did not become ready within {timeout:.0f} s; see {self._spec.state}/logs")
+
+    def pids(self) -> dict[str, int]:
+        """Process of each actor, by name: for operators and for tests that end one."""
+        names = [item["name"] for item in ray.util.list_named_actors(all_namespaces=True) if item["namespace"] == NAMESPACE]
+        handles = {name: ray.get_actor(name, namespace=NAMESPACE) for name in names}
+        return dict(zip(handles, ray.get([handle.pid.remote() for handle in handles.values()]), strict=True))
+
+    def stop(self) -> None:
+        """End every actor of ours; the supervisor first, so that it starts none anew."""
+        if not ray.is_initialized():
+            return
+        names = [item["name"] for item in ray.util.list_named_actors(all_namespaces=True) if item["namespace"] == NAMESPACE]
+        for name in sorted(names, key=lambda name: name != SUPERVISOR):
+            _end(name)
+        ray.shutdown()
+
+
+def _token(state: Path) -> Path:
+    """The cluster's token in a file that only its owner can read."""
+    path = state / TOKEN_FILE
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(32))
+    path.chmod(0o600)
+    return path

@@ -1,0 +1,159 @@
+"""How each actor is put together from settings and servers. The same in a Ray actor and in a test's own process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import msgspec
+
+from actors.market_data import MarketData
+from actors.option_chain import OptionChainPoller
+from actors.placement import Placer
+from actors.supervisor import Supervisor
+from actors.trader_host import TraderHost
+from adapters.clock import WallClock
+from adapters.mongo import MongoJournal, MongoStore
+from adapters.redis_bus import RedisBus
+from configs.running import read_running
+from runtime import channels
+from runtime.commands import Catalogue
+from runtime.market import Candle, InstrumentId
+from runtime.signal_engine import SignalEngine
+from strategies import REGISTRY, create
+
+DATABASE = "shoal"
+HISTORY = timedelta(days=10)
+DEFAULT_SESSION = date(2026, 11, 20)
+
+
+class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What every actor of a run is told. Holds no secret: URLs with passwords are read from `<state>/run.json` or the environment.
+
+    `speed` is venue seconds per second, None for as fast as everybody follows. `candles` names a file to replay on
+    `sessions`; without one the venue makes the days up from `seed`.
+    """
+
+    state: str
+    underlying: InstrumentId = "NSE:BANKNIFTY"
+    sessions: tuple[date, ...] = (DEFAULT_SESSION,)
+    seed: int = 7
+    candles: str | None = None
+    speed: float | None = 1.0
+    ticks_per_second: int = 2
+    wait_for_begin: bool = False
+    packed_hosts: int = 2
+    dedicated_max: int = 16
+    heartbeat: timedelta = timedelta(minutes=5)
+
+
+Ready: TypeAlias = Callable[[], None]
+Service: TypeAlias = Coroutine[Any, Any, None]
+
+
+class Servers:
+    """Bus, store and journal of a run; `close` ends their connections."""
+
+    def __init__(self, state: str) -> None:
+        running = read_running(Path(state))
+        self.bus = RedisBus(running.redis_url)
+        self.store = MongoStore(running.mongodb_url, DATABASE)
+        self.journal = MongoJournal(running.mongodb_url, DATABASE)
+
+
+async def serve_trader_host(spec: RunSpec, host_id: str, ready: Ready) -> None:
+    servers = Servers(spec.state)
+    host = TraderHost(host_id, bus=servers.bus, journal=servers.journal, store=servers.store, clock=WallClock(), heartbeat=spec.heartbeat)
+    await _serve(host.run(), host.ready.wait, ready)
+
+
+async def serve_supervisor(spec: RunSpec, placer: Placer, ready: Ready) -> None:
+    from adapters.vault import EncryptedVault, load_master_key
+
+    servers = Servers(spec.state)
+    supervisor = Supervisor(
+        bus=servers.bus,
+        store=servers.store,
+        clock=WallClock(),
+        placer=placer,
+        catalogue=Catalogue(strategies=frozenset(REGISTRY), create_strategy=create),
+        vault=EncryptedVault(servers.store, load_master_key(Path(spec.state) / "vault.key")),
+        packed_hosts=spec.packed_hosts,
+        dedicated_max=spec.dedicated_max,
+    )
+    await _serve(supervisor.run(), supervisor.ready.wait, ready)
+
+
+async def serve_market_data(spec: RunSpec, ready: Ready) -> None:
+    from actors.market_data import MarketProgress
+    from adapters.simulated import FreePacer, ScaledPacer, SimulatedFeed, SimulatedInstrumentMaster
+    from configs.calendar import load_calendar
+
+    servers, clock, market = Servers(spec.state), WallClock(), build_market(spec)
+    master = SimulatedInstrumentMaster(market)
+    progress = await servers.bus.get_key(channels.CLOCK)
+    resume_from = None if progress is None else msgspec.json.decode(progress, type=MarketProgress).ts
+    pacer = FreePacer() if spec.speed is None else ScaledPacer(clock, spec.speed)
+    market_data = MarketData(
+        bus=servers.bus,
+        store=servers.store,
+        clock=clock,
+        feed=SimulatedFeed(market, pacer, resume_from=resume_from),
+        master=master,
+        calendar=load_calendar(),
+        signals=SignalEngine(create, {spec.underlying: await master.instrument(spec.underlying)}),
+        underlying=spec.underlying,
+        lockstep=spec.speed is None,
+        wait_for_begin=spec.wait_for_begin,
+    )
+    await _serve(market_data.run(), market_data.ready.wait, ready)
+
+
+async def serve_option_chain(spec: RunSpec, ready: Ready) -> None:
+    from adapters.simulated import SimulatedOptionChainSource
+
+    servers, market = Servers(spec.state), build_market(spec)
+    source = SimulatedOptionChainSource(market, lambda: poller.venue_time or market.opens_at)
+    poller = OptionChainPoller(bus=servers.bus, store=servers.store, source=source, underlying=spec.underlying)
+    await _serve(poller.run(), poller.ready.wait, ready)
+
+
+def build_market(spec: RunSpec) -> Any:
+    """The simulated venue of this run: the same in every process that builds it, being a function of the spec alone."""
+    from adapters.simulated import SimulatedMarket, SimulationConfig
+
+    return SimulatedMarket(
+        SimulationConfig(
+            underlying=spec.underlying,
+            sessions=list(spec.sessions),
+            seed=spec.seed,
+            ticks_per_second=spec.ticks_per_second,
+            candles=candles_for(spec),
+        )
+    )
+
+
+def candles_for(spec: RunSpec) -> dict[date, list[Candle]] | None:
+    if spec.candles is None:
+        return None
+    from adapters.candle_files import read_candles
+    from configs.calendar import load_calendar
+
+    file = read_candles(
+        spec.candles, spec.underlying, start=min(spec.sessions) - HISTORY, end=max(spec.sessions), calendar=load_calendar()
+    )
+    return file.days
+
+
+async def _serve(run: Service, became_ready: Callable[[], Awaitable[object]], ready: Ready) -> None:
+    task = asyncio.create_task(run)
+    waiting = asyncio.ensure_future(became_ready())
+    await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+    if waiting.done():
+        ready()
+    else:
+        waiting.cancel()
+    await task

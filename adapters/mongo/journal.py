@@ -25,7 +25,9 @@ class MongoJournal:
     of a server is repeated for `patience_seconds`.
     """
 
-    def __init__(self, url: str, database: str, *, retention: timedelta = timedelta(days=400), patience_seconds: float = 30.0) -> None:
+    def __init__(
+        self, url: str, database: str = "shoal", *, retention: timedelta = timedelta(days=400), patience_seconds: float = 30.0
+    ) -> None:
         self._retention = retention
         self._database = Database(url, database, patience_seconds)
         self._records = self._database.collection(JOURNAL)

@@ -26,7 +26,7 @@ class MongoStore:
     A call that fails for want of a server is repeated for `patience_seconds`; a repeated `increment` may skip a number.
     """
 
-    def __init__(self, url: str, database: str, *, patience_seconds: float = 30.0) -> None:
+    def __init__(self, url: str, database: str = "shoal", *, patience_seconds: float = 30.0) -> None:
         self._database = Database(url, database, patience_seconds)
         self._candles = self._database.collection(CANDLES)
 

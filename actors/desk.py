@@ -1,4 +1,4 @@
-"""The paper desk of a host: one exchange and one set of quotes for all its traders, without a task per user."""
+"""The paper desk of a host: its newest quotes, and the venue on which all its traders' paper orders are filled."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
-from runtime.errors import BrokerRefused
+from adapters.brokers.paper import PaperVenue
 from runtime.market import InstrumentId, Quote
-from runtime.orders import Order, OrderEvent, OrderRejected
+from runtime.orders import Order, OrderEvent
 from runtime.paper import PaperExchange
 
 
@@ -17,21 +17,19 @@ class PaperDesk:
 
     def __init__(self) -> None:
         self.quotes: dict[InstrumentId, Quote] = {}
-        self._exchange = PaperExchange()
+        self._venue = PaperVenue(PaperExchange(), self)
+
+    def quote(self, instrument: InstrumentId) -> Quote | None:
+        return self.quotes.get(instrument)
 
     def submit(self, order: Order, ts: datetime, *, slippage_percent: Decimal) -> list[OrderEvent]:
-        try:
-            return self._exchange.submit(order, self.quotes.get(order.instrument.id), ts, slippage_percent=slippage_percent)
-        except BrokerRefused as error:
-            return [OrderRejected(ts=ts, order_id=order.order_id, reason=str(error))]
+        return self._venue.submit_now(order, ts, slippage_percent=slippage_percent)
 
     def cancel(self, order_id: str, ts: datetime) -> list[OrderEvent]:
-        return self._exchange.cancel(order_id, ts)
+        return self._venue.cancel_now(order_id, ts)
 
     def on_quotes(self, quotes: Iterable[Quote], ts: datetime) -> list[tuple[str, OrderEvent]]:
         """Take the newest quotes in and return what they fill of the resting orders: (user id, event)."""
-        fills: list[tuple[str, OrderEvent]] = []
         for quote in quotes:
             self.quotes[quote.instrument] = quote
-            fills.extend((self._exchange.user_of(event.order_id), event) for event in self._exchange.on_quote(quote, ts))
-        return fills
+        return self._venue.on_quotes(quotes, ts)

@@ -20,8 +20,6 @@ from runtime.signals import Signal
 
 _NEWEST_SHOWN = 10
 _decode_event = msgspec.json.Decoder(PublicEvent).decode
-_OWN_STAGE = {"ORDER": "order", "POSITION": "position", "EXIT": "exit", "RISK": "guards"}
-_FILLS = frozenset({EventType.ORDER_PARTIALLY_FILLED, EventType.ORDER_FILLED})
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,18 +46,19 @@ async def explain(journal: Journal, store: Store, user_id: str, signal_id: str) 
         InvalidInput: no signal, or several, of that user match; the message lists ids to choose from.
     """
     full_id = _resolve(user_id, signal_id, [name async for name in _signal_ids(journal, user_id)])
-    config, thread = SessionConfig(), _Thread(full_id)
+    config, thread, signal = SessionConfig(), _Thread(full_id), None
     steps: list[Step] = []
     async for record in journal.read(user_id):
         cause = decode_input(record.input)
         if isinstance(cause, StartSession | UpdateConfig):
             config = cause.config
-        if isinstance(cause, SignalArrived) and cause.signal.signal_id == full_id and not steps:
-            steps += await _origin(store, cause.signal, record)
+        if signal is None and isinstance(cause, SignalArrived) and cause.signal.signal_id == full_id:
+            signal = cause.signal
+            steps += await _origin(store, signal, record)
         for text in record.events:
             event = _decode_event(text)
-            if thread.follows(event, cause):
-                steps += _consequence(event, record, cause, config)
+            if signal is not None and thread.follows(event, cause):
+                steps += _consequence(event, record, cause, signal, config)
     return Explanation(user_id=user_id, signal_id=full_id, steps=steps)
 
 
@@ -148,34 +147,43 @@ def _signal_details(signal: Signal) -> dict[str, Any]:
     }
 
 
-def _consequence(event: PublicEvent, record: JournalRecord, cause: EngineInput, config: SessionConfig) -> list[Step]:
-    """One public event as a step; the first order of an entry is preceded by how its size came about."""
+def _consequence(event: PublicEvent, record: JournalRecord, cause: EngineInput, signal: Signal, config: SessionConfig) -> list[Step]:
+    """One public event as a step; the signal's own entry order is preceded by the guards it passed and how its size came about."""
 
     def step(stage: str, title: str, details: dict[str, Any]) -> Step:
         return Step(stage=stage, ts=event.ts, seq=event.seq, record=record.number, title=title, details=details)
 
-    data = event.data
-    match event.type:
+    data, kind = event.data, event.type
+    match kind:
         case EventType.SIGNAL:
-            return [step("guards", "reached the user", {"lateness_seconds": _lateness(event, cause)})]
+            return [step("user", "reached the trader", {"seconds_after_signal": (event.ts - signal.ts).total_seconds()})]
         case EventType.SIGNAL_SKIPPED:
-            return [step("guards", f"skipped: {data['reason']}", {"detail": data["detail"]})]
-        case EventType.ORDER_SUBMITTED if data["leg"] == Leg.ENTRY and isinstance(cause, SignalArrived):
-            passed = step("guards", "all passed", {})
+            return [step("guards", f"refused: {data['reason']}", {"detail": data["detail"]})]
+        case EventType.ORDER_SUBMITTED if data["leg"] == Leg.ENTRY:
+            size = step("size", f"{data['quantity']} units", _size_details(signal, config, str(data["slot"])))
+            return [step("guards", "all passed", {}), size, step("order", _order_title(event), data)]
+        case EventType.ORDER_PARTIALLY_FILLED | EventType.ORDER_FILLED:
+            return [step("fill", f"{data['leg']} {data['filled_quantity']} of {data['quantity']} at {data['price']}", data)]
+        case EventType.EXIT_ALERT:
+            touched = {"touched_at": cause.price} if isinstance(cause, PriceTouched) else {}
+            return [step("exit", f"{data['rule']} is due at {data['price']}", data | touched)]
+        case EventType.POSITION_OPENED | EventType.POSITION_CHANGED | EventType.POSITION_CLOSED:
             return [
-                passed,
-                step("size", f"{data['quantity']} units", _size_details(cause.signal, config, str(data["slot"]))),
-                step("order", str(event.type), data),
+                step("position", f"{_verb(kind)}: {data['side']} {data['quantity']} {data['instrument']} from {data['entry_price']}", data)
             ]
-        case kind if kind in _FILLS:
-            return [step("fill", f"{data['filled_quantity']} of {data['quantity']} at {data['price']}", data)]
-        case kind:
-            details = data | ({"touched_at_price": cause.price} if isinstance(cause, PriceTouched) else {})
-            return [step(_OWN_STAGE.get(kind.partition("_")[0], "event"), str(kind), details)]
+        case _ if kind.startswith("ORDER_"):
+            return [step("order", _order_title(event), data)]
+        case _:
+            return [step("event", str(kind), data)]
 
 
-def _lateness(event: PublicEvent, cause: EngineInput) -> float | None:
-    return (event.ts - cause.signal.ts).total_seconds() if isinstance(cause, SignalArrived) else None
+def _order_title(event: PublicEvent) -> str:
+    data = event.data
+    return f"{_verb(event.type)}: {data['leg']} {data['side']} {data['quantity']} {data['instrument']}"
+
+
+def _verb(event_type: EventType) -> str:
+    return event_type.partition("_")[2].lower()
 
 
 def _size_details(signal: Signal, config: SessionConfig, slot: str) -> dict[str, Any]:

@@ -45,7 +45,8 @@ class LocalPlacer:
             system = self._system
             host = TraderHost(placement.host_id, bus=system.bus, journal=system.journal, store=system.store, clock=system.clock)
             self.hosts[placement.host_id] = host
-            self._tasks[placement.host_id] = asyncio.create_task(host.run())
+            task = self._tasks[placement.host_id] = asyncio.create_task(host.run())
+            task.add_done_callback(self._system.check)
             await host.ready.wait()
 
     async def remove(self, host_id: str) -> None:
@@ -70,6 +71,7 @@ class LocalSystem:
         self.master = SimulatedInstrumentMaster(market)
         self._market = market
         self._tasks: list[asyncio.Task[None]] = []
+        self._failed: list[BaseException] = []
         self.chain_poller = OptionChainPoller(
             bus=self.bus, store=self.store, source=SimulatedOptionChainSource(market, self._venue_time), underlying=market.config.underlying
         )
@@ -125,6 +127,8 @@ class LocalSystem:
             raise RuntimeError("enter the system first")
         await self.bus.append(channels.MARKET_CONTROL, b'{"type":"BeginSession"}', max_length=1_000)
         await self.market_data.finished.wait()
+        if self._failed:
+            raise self._failed[0]
         await self.settle()
 
     async def events(self, user_id: str | None = None) -> list[PublicEvent]:
@@ -134,8 +138,17 @@ class LocalSystem:
         return [event for event in events if user_id in {None, event.user_id}]
 
     async def _start(self, actor: OptionChainPoller | Supervisor | MarketData) -> None:
-        self._tasks.append(asyncio.create_task(actor.run()))
+        task = asyncio.create_task(actor.run())
+        task.add_done_callback(self.check)
+        self._tasks.append(task)
         await actor.ready.wait()
+
+    def check(self, task: asyncio.Task[None]) -> None:
+        """An actor that failed fails the whole run: there is no Ray here to start it again."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed.append(error)
+            if self.market_data is not None:
+                self.market_data.finished.set()
 
     def _venue_time(self) -> datetime:
         return self.chain_poller.venue_time or self.clock.now()

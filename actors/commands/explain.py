@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from actors.explain import Explanation
 
 
+_SHOWN = {
+    "order": {"order_id", "type", "reason"},
+    "fill": {"fees"},
+    "exit": {"priority", "action"},
+    "position": {"stop", "target", "best_price", "exit_reason", "exit_price", "realised_pnl", "fees"},
+}
+"""Details that the titles of these stages do not say; --json has all."""
+
+
 def explain(
     user: UserArgument,
     signal_id: Annotated[str, typer.Argument(metavar="SIGNAL_ID", help="The signal, or a part of its id that fits only it.")],
@@ -82,8 +91,9 @@ def _tree(explanation: Explanation) -> Tree:
         numbers = f"  #{step.seq}" if step.seq is not None else ""
         when = f"{step.ts.astimezone(IST):%Y-%m-%d %H:%M:%S.%f}"[:-3]
         branch = root.add(Text.assemble((f"{step.stage:<9}", "cyan"), (when, "dim"), f"  {step.title}", (numbers, "dim")))
+        shown = _SHOWN.get(step.stage, step.details)
         for name, value in step.details.items():
-            if value not in (None, ""):
+            if name in shown and value not in (None, ""):
                 branch.add(Text.assemble((f"{name} ", "dim"), _text(value)))
     return root
 

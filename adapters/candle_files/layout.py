@@ -106,8 +106,10 @@ def _times(table: pa.Table, path: Path) -> tuple[NDArray[np.datetime64], tzinfo]
             return _wall_clock(stamps), zone
     if not {"date", "time"} <= set(table.column_names):
         raise InvalidMarketData("candle file", str(path), f"needs columns Date and Time, or one of {', '.join(TIME_COLUMNS)}")
-    text = pc.binary_join_element_wise(table["date"].cast(pa.string()), pc.utf8_slice_codeunits(table["time"].cast(pa.string()), 0, 5), " ")
-    return _wall_clock(pc.strptime(text, "%Y%m%d %H:%M", "s", error_is_null=True)), IST
+    day, clock = table["date"].cast(pa.string()), table["time"].cast(pa.string())
+    clock = pc.if_else(pc.equal(pc.utf8_length(clock), len("HH:MM")), pc.binary_join_element_wise(clock, "00", ":"), clock)
+    stamps = pc.strptime(pc.binary_join_element_wise(day, clock, " "), "%Y%m%d %H:%M:%S", "s", error_is_null=True)
+    return _wall_clock(stamps), IST
 
 
 def _wall_clock(column: pa.ChunkedArray) -> NDArray[np.datetime64]:

@@ -64,8 +64,11 @@ class QualityReport(msgspec.Struct):
         action: Action,
         examples: Iterable[str],
     ) -> None:
-        if count:
-            self.findings[problem] = Finding(problem, count, action, tuple(examples)[:EXAMPLES_MAX])
+        if not count:
+            return
+        before = self.findings.get(problem)
+        shown = (*(before.examples if before else ()), *examples)[:EXAMPLES_MAX]
+        self.findings[problem] = Finding(problem, count + (before.count if before else 0), action, shown)
 
     def count(self, problem: Problem) -> int:
         finding = self.findings.get(problem)

@@ -12,7 +12,7 @@ import msgspec
 from actors.wire import decode_input
 from runtime.errors import InvalidInput
 from runtime.events import EngineInput, EventType, JournalRecord, PriceTouched, PublicEvent, SignalArrived, StartSession, UpdateConfig
-from runtime.market import Candle
+from runtime.market import IST, Candle
 from runtime.orders import Leg
 from runtime.ports import Journal, Store
 from runtime.session import SessionConfig
@@ -109,7 +109,8 @@ async def _origin(store: Store, signal: Signal, record: JournalRecord) -> list[S
     opened_at = signal.candle_time
     candles = await store.read_candles(signal.underlying, signal.timeframe, opened_at, opened_at + signal.timeframe.duration)
     closed_at = opened_at + signal.timeframe.duration
-    ticks = Step(stage="ticks", ts=opened_at, title=f"ticks of {signal.underlying} from {opened_at:%H:%M:%S} to {closed_at:%H:%M:%S}")
+    first, last = opened_at.astimezone(IST), closed_at.astimezone(IST)
+    ticks = Step(stage="ticks", ts=opened_at, title=f"ticks of {signal.underlying} from {first:%H:%M:%S} to {last:%H:%M:%S}")
     return [
         ticks,
         _candle_step(signal, candles, closed_at),

@@ -47,7 +47,8 @@ def explain(
         return
     from rich import get_console
 
-    get_console().print(_tree(found), soft_wrap=True)
+    console = get_console()
+    console.print(_tree(found), width=None if console.is_terminal else 200)
 
 
 def _mongodb_url(state: Path | None, stack: ExitStack) -> str:

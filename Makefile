@@ -1,0 +1,52 @@
+# Needs python3 (3.11 or newer) and make; `make setup` does the rest inside .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help setup run test test-slow lint fmt bench chaos lock clean
+
+help:  ## what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+setup: $(READY)  ## install exactly what requirements.lock names
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/pip check --disable-pip-version-check
+	@touch $@
+
+run: setup  ## the demo: real servers, real actors, a made-up market
+	$(BIN)/shoal demo
+
+test: setup  ## everything that takes minutes at most
+	$(BIN)/pytest -n 2 -m "not slow"
+
+test-slow: setup  ## what takes longer
+	$(BIN)/pytest -n 2 -m slow --timeout 1800
+
+lint: setup  ## style, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+fmt: setup  ## rewrite the sources in the agreed format
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format --quiet .
+
+bench: setup  ## measure and print what the README states
+	$(BIN)/pytest -n 0 -s tests/benchmarks -m "slow or not slow" --timeout 1800
+
+chaos: setup  ## kill processes at random and check the books
+	$(BIN)/pytest -n 0 -s tests/faults -m "slow or not slow" --timeout 1800
+
+lock: setup  ## resolve pyproject.toml anew into requirements.lock, with hashes
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes --no-header --all-extras \
+		--output-file requirements.lock pyproject.toml
+
+clean:  ## remove the environment and caches, not the state in .shoal
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

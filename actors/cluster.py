@@ -11,6 +11,7 @@ import asyncio
 import os
 import secrets
 import threading
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ TOKEN_FILE = "ray.token"  # noqa: S105 - a file name
 os.environ.setdefault("RAY_AUTH_MODE", "token")  # before ray is imported: it reads this once
 
 import ray  # noqa: E402
+import ray.exceptions  # noqa: E402
 
 _RESTARTED = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0}
 
@@ -121,6 +123,14 @@ class RayPlacer:
         await asyncio.to_thread(_end, host_id)
 
 
+def _is_ready(actor: Any, timeout: float) -> bool:
+    """False when it is not ready in time or is being restarted just now."""
+    try:
+        return bool(ray.get(actor.ready.remote(max(timeout, 0.0)), timeout=max(timeout, 0.0) + 1))
+    except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError):
+        return False
+
+
 def _start(actor: Any, name: str, *arguments: object) -> Any:
     return actor.options(name=name, namespace=NAMESPACE, lifetime="detached", get_if_exists=True).remote(*arguments)
 
@@ -163,9 +173,11 @@ class Cluster:
             _start(MarketDataActor, MARKET_DATA, self._spec),
             _start(SupervisorActor, SUPERVISOR, self._spec),
         ]
-        ready = ray.get([actor.ready.remote(timeout) for actor in actors], timeout=timeout + 10)
-        if not all(ready):
-            raise ServerUnavailable(f"the actors did not become ready within {timeout:.0f} s; see {self._spec.state}/logs")
+        deadline = time.monotonic() + timeout
+        for name, actor in zip((OPTION_CHAIN, MARKET_DATA, SUPERVISOR), actors, strict=True):
+            while not _is_ready(actor, deadline - time.monotonic()):
+                if time.monotonic() > deadline:
+                    raise ServerUnavailable(f"the actor {name} did not become ready within {timeout:.0f} s: see {self._spec.state}/logs/{name}.jsonl")
 
     def pids(self) -> dict[str, int]:
         """Process of each actor, by name: for operators and for tests that end one."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -63,7 +62,7 @@ class MarketStatistics(msgspec.Struct):
     candles: int = 0
     strategy_evaluations: int = 0
     signals: int = 0
-    signals_by_rule: Counter[str] = msgspec.field(default_factory=Counter[str])
+    signals_by_rule: dict[str, int] = {}
     late_ticks: int = 0
     duplicate_ticks: int = 0
     finished: bool = False
@@ -282,7 +281,8 @@ class MarketData:
         document: dict[str, Any] = msgspec.to_builtins(signal, builtin_types=(datetime,))
         if await self._store.insert_once("signals", signal.signal_id, document):
             self.statistics.signals += 1
-            self.statistics.signals_by_rule[signal.rule] += 1
+            by_rule = self.statistics.signals_by_rule
+            by_rule[signal.rule] = by_rule.get(signal.rule, 0) + 1
         message = encode(SignalMessage(signal=signal, closed_at_ns=noticed_at_ns))
         self._signals_id = await self._bus.append(channels.SIGNALS, message, max_length=SIGNALS_KEPT)
 

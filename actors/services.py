@@ -116,7 +116,8 @@ async def serve_option_chain(spec: RunSpec, ready: Ready) -> None:
     from adapters.simulated import SimulatedOptionChainSource
 
     servers, market = Servers(spec.state), build_market(spec)
-    source = SimulatedOptionChainSource(market, lambda: poller.venue_time or market.opens_at)
+    opens_at = market.day(spec.sessions[0]).grid.opened_at
+    source = SimulatedOptionChainSource(market, lambda: poller.venue_time or opens_at)
     poller = OptionChainPoller(bus=servers.bus, store=servers.store, source=source, underlying=spec.underlying)
     await _serve(poller.run(), poller.ready.wait, ready)
 
@@ -128,10 +129,10 @@ def build_market(spec: RunSpec) -> Any:
     return SimulatedMarket(
         SimulationConfig(
             underlying=spec.underlying,
-            sessions=list(spec.sessions),
+            sessions=spec.sessions,
             seed=spec.seed,
             ticks_per_second=spec.ticks_per_second,
-            candles=candles_for(spec),
+            candles=candles_for(spec) or {},
         )
     )
 

@@ -76,18 +76,18 @@ class SimulatedFeed:
             if self._market.calendar.times(day):
                 candles += self._day_candles(instrument, timeframe, day)
             day = self._market.next_day(day)
-        return [candle for candle in candles if start <= candle.opened_at < end and candle.closed_at <= self._now]
+        return [candle for candle in candles if start <= candle.opened_at < end]
 
     async def close(self) -> None:
         self._closed = True
 
     def _day_candles(self, instrument: InstrumentId, timeframe: Timeframe, day: date) -> list[Candle]:
-        minutes = self._market.candles(instrument, day)
+        minutes = [candle for candle in self._market.candles(instrument, day) if candle.closed_at <= self._now]
         if timeframe is Timeframe.M1:
             return minutes
         aggregator = Aggregator(timeframe, self._market.calendar.bounds_at)
         frames = [frame for minute in minutes for frame in aggregator.add(minute)]
-        return frames + aggregator.advance(self._market.day(day).grid.closed_at)
+        return frames + aggregator.advance(min(self._now, self._market.day(day).grid.closed_at))
 
     def _batches(self, session: date) -> Iterator[tuple[datetime, list[FeedEvent]]]:
         """(end of step, batch) from `resume_from` on; an empty batch is one that the feed keeps silent about."""

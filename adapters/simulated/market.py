@@ -22,7 +22,7 @@ from runtime.market import Candle, ChainRow, Instrument, InstrumentId, Instrumen
 
 _DAYS_KEPT = 16
 _TICKS_KEPT = 256
-_ONE_DAY = timedelta(days=1)
+_ONE_DAY, _ONE_MINUTE = timedelta(days=1), timedelta(minutes=1)
 _CLOSED_DAYS_MAX = 30
 _EXTRA_STRIKES = 5
 _FUTURE_LOTS = 60_000  # on an average day
@@ -78,8 +78,8 @@ class SimulatedMarket:
         minutes: Steps = ticks.steps // grid.per_minute
         first = np.flatnonzero(np.diff(minutes, prepend=-1))
         last = np.append(first[1:], len(minutes)) - 1
-        opening_steps: list[int] = (minutes[first] * grid.per_minute).tolist()
-        opened_at = [grid.times[step] for step in opening_steps]
+        opening_minutes: list[int] = minutes[first].tolist()
+        opened_at = [grid.opened_at + minute * _ONE_MINUTE for minute in opening_minutes]
         prices = (ticks.price[first], np.maximum.reduceat(ticks.price, first), np.minimum.reduceat(ticks.price, first), ticks.price[last])
         volumes: list[float | None] = [None] * len(first)
         if ticks.volume is not None:

@@ -1,0 +1,90 @@
+"""How fast the simulated venue streams and the paper exchange fills. Run: `python -m tests.benchmarks.venue`.
+
+Nothing here waits for anything, so processor time is what a quiet machine's wall clock shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from time import process_time
+
+from adapters.simulated import FreePacer, SimulatedFeed, SimulatedMarket, SimulationConfig
+from runtime.market import Quote
+from runtime.orders import Leg, Order, OrderType
+from runtime.paper import PaperExchange
+from runtime.signals import OrderSide
+
+DAY = date(2026, 11, 20)
+OPTIONS = [f"NSE:BANKNIFTY26NOV{strike}{right}" for strike in (51900, 52000, 52100) for right in ("CE", "PE")]
+USERS = 10_000
+STREAM_SECONDS_MAX = 0.4
+
+
+async def stream_a_day() -> tuple[float, int]:
+    """Processor seconds and events of a whole session, everything computed anew: index 2/s, future 1/s, six options 1/s."""
+    started = process_time()
+    feed = SimulatedFeed(SimulatedMarket(SimulationConfig(sessions=(DAY,))), FreePacer())
+    await feed.subscribe(["NSE:BANKNIFTY", "NSE:BANKNIFTY26NOVFUT", *OPTIONS])
+    events = 0
+    async for batch in feed.stream():
+        events += len(batch)
+    return process_time() - started, events
+
+
+def fill_orders() -> dict[str, float]:
+    """Processor microseconds per market order submitted and filled, per quote nobody waits for, and per resting order looked at."""
+    contract = SimulatedMarket(SimulationConfig()).contracts.instrument(OPTIONS[2])
+    now = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)
+    quote = Quote(contract.id, 430.0, 429.7, 430.3)
+
+    def orders(kind: OrderType) -> list[Order]:
+        return [
+            Order(
+                order_id=f"{kind}{user}",
+                user_id=f"u{user}",
+                slot="s",
+                signal_id="g",
+                leg=Leg.ENTRY,
+                instrument=contract,
+                side=OrderSide.BUY,
+                quantity=Decimal(30),
+                type=kind,
+                limit_price=Decimal(400),
+                created_at=now,
+            )
+            for user in range(USERS)
+        ]
+
+    exchange = PaperExchange()
+    figures: dict[str, float] = {}
+    market_orders, limit_orders = orders(OrderType.MARKET), orders(OrderType.LIMIT)
+    started = process_time()
+    for order in market_orders:
+        exchange.submit(order, quote, now)
+    figures["market order, submit and fill"] = (process_time() - started) / USERS * 1e6
+    started = process_time()
+    for _ in range(USERS):
+        exchange.on_quote(quote, now)
+    figures["quote without resting orders"] = (process_time() - started) / USERS * 1e6
+    for order in limit_orders:
+        exchange.submit(order, None, now)
+    started = process_time()
+    exchange.on_quotes([quote], now)
+    figures["resting order, per quote"] = (process_time() - started) / USERS * 1e6
+    return figures
+
+
+def main() -> int:
+    runs = [asyncio.run(stream_a_day()) for _ in range(3)]
+    seconds, events = min(runs)
+    sys.stdout.write(f"a day of 8 instruments: {seconds:.3f} s for {events} events, goal {STREAM_SECONDS_MAX} s\n")
+    for name, microseconds in fill_orders().items():
+        sys.stdout.write(f"{name}: {microseconds:.2f} µs\n")
+    return 0 if seconds <= STREAM_SECONDS_MAX else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -30,7 +30,6 @@ class SimulatedFeed:
     def __init__(self, market: SimulatedMarket, pacer: Pacer, resume_from: datetime | None = None) -> None:
         self._market = market
         self._pacer = pacer
-        self._resume_from = resume_from
         self._subscribed: dict[InstrumentId, None] = {}
         self._revision = 0
         self._closed = False
@@ -90,10 +89,10 @@ class SimulatedFeed:
         return frames + aggregator.advance(min(self._now, self._market.day(day).grid.closed_at))
 
     def _batches(self, session: date) -> Iterator[tuple[datetime, list[FeedEvent]]]:
-        """(end of step, batch) from `resume_from` on; an empty batch is one that the feed keeps silent about."""
+        """(end of step, batch) from the venue's clock on; an empty batch is one that the feed keeps silent about."""
         day = self._market.day(session)
         grid = day.grid
-        step = 0 if self._resume_from is None else grid.first_step(self._resume_from)
+        step = grid.first_step(self._now)
         silences = [(*grid.window(event), event.announced) for event in self._market.config.specials(FeedSilence, session)]
         while step < grid.steps:
             end = min(step + _CHUNK_SECONDS * grid.per_second, grid.steps)

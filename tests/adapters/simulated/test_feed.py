@@ -97,6 +97,14 @@ async def test_a_resumed_feed_goes_on_as_if_it_had_never_stopped(clock: str) -> 
     assert resumed == [batch for batch in whole if batch[-1].ts - step >= at(clock)]  # type: ignore[union-attr]
 
 
+async def test_a_stream_that_was_left_goes_on_where_it_was() -> None:
+    feed = SimulatedFeed(market(special_sessions=SHORT), FreePacer())
+    await feed.subscribe(ALL)
+    seen = [await anext(stream) for stream in [feed.stream()] for _ in range(700)]
+    seen += [batch async for batch in feed.stream()]
+    assert seen == await streamed(market(special_sessions=SHORT), ALL)
+
+
 async def test_subscriptions_change_while_the_feed_runs() -> None:
     feed = SimulatedFeed(market(special_sessions=SHORT), FreePacer())
     await feed.subscribe([INDEX])

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 from datetime import date, time
 
+import msgspec
 import numpy as np
 import pytest
 
-from adapters.simulated import SimulatedInstrumentMaster, SimulatedOptionChainSource
+from adapters.simulated import SimulatedInstrumentMaster, SimulatedOptionChainSource, SimulationConfig
 from adapters.simulated.config import ChainError, FrozenChain, Halt, OpeningGap, TornChain
 from runtime.chains import atm_strike, pcr
 from runtime.errors import BrokerUnavailable, InvalidConfig, InvalidInput, InvalidMarketData
 from runtime.market import OptionChain, Right
 from runtime.options import bsm_price
+from runtime.strategy import MarketContext
+from strategies.index_options_scalper import IndexOptionsScalper
 from tests.adapters.simulated.builders import CALL, DAY, FUTURE, INDEX, PUT, at, market
 from tests.adapters.simulated.recorded import recorded_day
 
@@ -148,6 +151,19 @@ def test_what_is_asked_first_changes_nothing() -> None:
     assert other.candles(INDEX, date(2026, 11, 10)) == one.candles(INDEX, date(2026, 11, 10))
 
 
+def test_every_rule_of_the_scalper_fires_within_a_few_days() -> None:
+    venue, strategy = market(sessions=(date(2026, 11, 16), DAY)), IndexOptionsScalper()
+    fired: set[str] = set()
+    for day in (date(2026, 11, 16), date(2026, 11, 17), date(2026, 11, 18)):
+        opens, closes = venue.day(day).grid.opened_at, venue.day(day).grid.closed_at
+        chain = venue.chain(EXPIRY, opens)
+        volumes = [candle.volume for candle in venue.candles(FUTURE, day)]
+        for candle, volume in zip(venue.candles(INDEX, day), volumes, strict=True):
+            target = strategy.on_candle(candle, MarketContext(session_open=opens, session_close=closes, volume=volume, chain=chain))
+            fired |= {target.rule} if target else set()
+    assert fired == {"orb", "inside_bar", "reversal", "momentum"}
+
+
 # --- instruments ----------------------------------------------------------------------------------------------------
 
 
@@ -268,6 +284,12 @@ async def test_the_chain_fails_as_asked() -> None:
 def test_a_wrong_configuration_is_refused_by_field(field: str, config: dict[str, object]) -> None:
     with pytest.raises(InvalidConfig, match=f"^{field}"):
         market(**config)
+
+
+def test_a_configuration_is_data_that_a_profile_can_write_down() -> None:
+    special = (OpeningGap(percent=-2.0, on=DAY), Halt(start=time(11), minutes=5), TornChain(start=time(10), minutes=1))
+    config = SimulationConfig(special=special, special_sessions={DAY: ((time(18), time(19)),)}, sessions=(DAY,))
+    assert msgspec.json.decode(msgspec.json.encode(config), type=SimulationConfig) == config
 
 
 def test_candles_outside_the_session_are_refused() -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -187,10 +188,11 @@ def _listeners(running: Running) -> Iterator[Check]:
     """Ports that processes of this system hold open to more than this machine."""
     if running.pid is None:
         return
-    opened = {f"{name} {address}" for name, address in _listening(running.pid) if not ip_address(address.rpartition(":")[0]).is_loopback}
+    opened = Counter(name for name, address in _listening(running.pid) if not ip_address(address.rpartition(":")[0]).is_loopback)
     if opened:
+        programs = ", ".join(f"{name} ({count})" for name, count in sorted(opened.items()))
         fix = "keep them behind a firewall: embedded servers and a local Ray are for this machine only"
-        yield Check("ports", Verdict.WARN, f"open to the network: {', '.join(sorted(opened))}", fix)
+        yield Check("ports", Verdict.WARN, f"open to the network: {programs}", fix)
     else:
         yield Check("ports", Verdict.OK, "loopback only")
 

@@ -26,9 +26,9 @@ def doctor(state: StateOption = None, as_json: JsonFlag = False) -> None:
         typer.echo(msgspec.json.encode(checks).decode())
     else:
         for check in checks:
-            typer.echo(f"{typer.style(f'{check.verdict:<5}', fg=_COLOURS[check.verdict])} {check.name:<20} {check.detail}")
+            typer.echo(f"{typer.style(f'{check.verdict:<5}', fg=_COLOURS[check.verdict])} {check.name:<24} {check.detail}")
             if check.fix:
-                typer.echo(f"{'':<6}{'':<20} → {check.fix}")
+                typer.echo(f"{'':<30} → {check.fix}")
     if any(check.verdict == "fail" for check in checks):
         raise typer.Exit(1)
 

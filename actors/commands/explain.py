@@ -45,10 +45,12 @@ def explain(
 
         typer.echo(msgspec.json.encode(found).decode())
         return
-    from rich import get_console
+    from rich.console import Console
 
-    console = get_console()
-    console.print(_tree(found), width=None if console.is_terminal else 200)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200
+    console.print(_tree(found))
 
 
 def _mongodb_url(state: Path | None, stack: ExitStack) -> str:

@@ -27,6 +27,7 @@ SUPERVISOR, MARKET_DATA, OPTION_CHAIN = "supervisor", "market-data", "option-cha
 TOKEN_FILE = "ray.token"  # noqa: S105 - a file name
 
 os.environ.setdefault("RAY_AUTH_MODE", "token")  # before ray is imported: it reads this once
+os.environ.setdefault("RAY_worker_niceness", "0")  # Ray would run its workers at 15: behind everything else on the machine
 
 import ray  # noqa: E402
 import ray.exceptions  # noqa: E402

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -40,6 +40,8 @@ from runtime.strategy import MarketContext
 SIGNALS_KEPT = 100_000
 WARM_UP = timedelta(days=7)
 SNAPSHOT_SECONDS = 1.0
+CLOCK_EVERY = timedelta(seconds=1)
+"""Hosts hear the venue's clock at least this often, prices or not: their timers live by it."""
 SILENCE = timedelta(seconds=15)
 """Without a tick of the underlying for this long the feed counts as down: nobody may enter on what it last said."""
 RESTART_STEP = 1_000_000
@@ -70,6 +72,7 @@ class MarketStatistics(msgspec.Struct):
 
 
 MARKET_STATISTICS = "shoal:market:statistics"
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _decode_progress = msgspec.json.Decoder(MarketProgress).decode
 _decode_statistics = msgspec.json.Decoder(MarketStatistics).decode
 
@@ -118,6 +121,7 @@ class MarketData:
         self._signals_id = "0"
         self._control_cursor = "0"
         self._snapshot_due = 0.0
+        self._clock_due = _LONG_AGO
         self.statistics = MarketStatistics()
 
     async def run(self) -> None:
@@ -131,6 +135,7 @@ class MarketData:
             ]
             if self._lockstep is not None:
                 background.append(tasks.create_task(self._lockstep.listen()))
+                await self._lockstep.refresh()
             self.ready.set()
             await self._begin.wait()
             async for batch in self._feed.stream():
@@ -240,7 +245,9 @@ class MarketData:
                     self._feed_up = up
         self._quotes.update(moved)
         self._judge_feed()
-        await self._publish(tuple(moved.values()))
+        moved.pop(self._underlying, None)  # hosts trade contracts: an index has no bid and no buyer
+        if moved or closed or self._now is None or self._now >= self._clock_due:
+            await self._publish(tuple(moved.values()))
         if closed:
             await self._on_minute(closed)
         await self._keep_snapshot(at_minute=bool(closed))
@@ -341,6 +348,7 @@ class MarketData:
         if self._now is None:
             return
         self._seq += 1
+        self._clock_due = self._now + CLOCK_EVERY
         prices = Prices(seq=self._seq, ts=self._now, quotes=quotes, signals_id=self._signals_id, barrier=barrier, feed_up=self._feed_up)
         await self._bus.publish(channels.PRICES, encode(prices))
 

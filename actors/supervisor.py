@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from loguru import logger
 
-from actors.pace import GONE
+from actors.pace import GONE, report
 from actors.placement import Placement, PlacementKind, Placer, packed_host, place
 from actors.routing import to_input
 from actors.wire import ForAll, ForUser, HostMessage, SetStrategies, encode
@@ -303,7 +303,7 @@ class Supervisor:
             self._configs.pop(user_id, None)
             if placement.kind is PlacementKind.DEDICATED:
                 await self._placer.remove(placement.host_id)
-                await self._bus.set_field(channels.PROGRESS, placement.host_id, GONE)
+                await report(self._bus, placement.host_id, GONE)
         await self._want_strategies()
 
     # --- lookups ---

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 from pymongo import MongoClient
 
 from adapters.embedded import EmbeddedServers
@@ -16,6 +17,10 @@ from adapters.memory import MemoryBus, MemoryJournal, MemoryServer, MemoryStore
 from adapters.mongo import MongoJournal, MongoStore
 from adapters.redis_bus import RedisBus
 from runtime.ports import Bus, Journal, Store
+
+# The same examples in every run, and no time limit on one of them: machines are shared.
+settings.register_profile("deterministic", derandomize=True, deadline=None)
+settings.load_profile("deterministic")
 
 BusFactory: TypeAlias = Callable[[], Bus]
 """A new client of the same server, as a restarted process would be."""

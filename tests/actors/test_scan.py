@@ -48,10 +48,10 @@ def published(instrument: str, first: int, last: int) -> Breaks:
 
 
 def scanned(instrument: str, start: date, end: date, orb_end: str) -> Breaks:
+    warm_up_from = date(2012, 12, 3) if start.year < 2024 else date(2021, 12, 27)  # the file has nothing in between
+    file = read_candles(shared(FILE[instrument]), start=warm_up_from, end=end, calendar=load_calendar())
     days: Breaks = {}
-    lines = scan(
-        "index_options_scalper", OPENING_RANGE_ONLY | {"orb_end": orb_end}, shared(FILE[instrument]), start, end, every_candle=True
-    )
+    lines = scan("index_options_scalper", OPENING_RANGE_ONLY | {"orb_end": orb_end}, file, start, end, every_candle=True)
     for line in lines:
         at, context = datetime.fromisoformat(line["time"]), line["context"]
         if context["orb_high"] is None:

@@ -21,7 +21,7 @@ from runtime.market import Candle, InstrumentId, Timeframe
 
 __all__ = ["CandleFile", "Finding", "Problem", "QualityReport", "read_candles"]
 
-_NAME_PREFIX = re.compile(r"^([A-Z][A-Z0-9&-]*)(?=_)")
+_NAME_PREFIX = re.compile(r"^([A-Z][A-Z0-9&-]*)(?=[_.])")
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def read_candles(
 
     Args:
         path: the file.
-        instrument: what the candles are of; by default the instrument column, else the start of the file's name, on NSE.
+        instrument: what the candles are of; by default the instrument column, else the file's name, on NSE.
         start: first date.
         end: last date.
         calendar: sessions to check against; without one, the market is taken to be open round the clock.
@@ -134,7 +134,8 @@ def _instrument(path: Path, asked: InstrumentId | None, symbols: Sequence[str], 
     expected = asked or (f"NSE:{prefix[1]}" if prefix else None)
     if not symbols:
         if expected is None:
-            raise InvalidMarketData("instrument", None, f"{path.name} does not say what it holds: pass instrument")
+            expected = f"NSE:{path.stem.upper()}"
+            report.notes.append(f"the file does not say what it holds: taken as {expected}")
         return expected
     symbol, *others = symbols
     if others:

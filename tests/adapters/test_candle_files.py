@@ -213,6 +213,15 @@ def test_a_label_can_be_given_where_it_cannot_be_told(tmp_path: Path) -> None:
     assert next(told.candles()).opened_at == at("09:59")
 
 
+def test_a_file_that_does_not_say_what_it_holds_goes_by_its_name(tmp_path: Path) -> None:
+    text = "Date,Time,Open,High,Low,Close\n20261120,09:15,1,1,1,1\n20261120,09:16,1,1,1,1\n"
+    clear, unclear = (read_candles(write(tmp_path, text, name), calendar=NSE) for name in ("NIFTY.csv", "minutes.csv"))
+
+    assert (clear.instrument, clear.report.notes) == ("NSE:NIFTY", [])
+    assert (unclear.instrument, unclear.report.notes) == ("NSE:MINUTES", ["the file does not say what it holds: taken as NSE:MINUTES"])
+    assert read_candles(tmp_path / "minutes.csv", "NSE:BANKNIFTY", calendar=NSE).report.notes == []
+
+
 @pytest.mark.parametrize(
     ("name", "text", "complaint"),
     [
@@ -221,7 +230,6 @@ def test_a_label_can_be_given_where_it_cannot_be_told(tmp_path: Path) -> None:
         ("BANKNIFTY_1m.csv", "Open,High,Low,Close\n1,1,1,1\n", "needs columns Date and Time"),
         ("BANKNIFTY_1m.csv", HEADER + line("08:00") + line("08:01"), "no usable candle"),
         ("BANKNIFTY_1m.csv", HEADER + line("09:15") + line("09:16", symbol="NIFTY"), "must hold one instrument"),
-        ("minutes.csv", "Date,Time,Open,High,Low,Close\n20261120,09:15,1,1,1,1\n", "pass instrument"),
         ("BANKNIFTY_1m.csv", HEADER + line("09:15"), "pass the timeframe"),
     ],
 )

@@ -242,3 +242,20 @@ def test_help_needs_none_of_the_heavy_libraries() -> None:
     code = "import sys, actors.cli; print(sorted({'ray', 'pandas', 'numpy', 'motor', 'redis', 'pydantic_core'} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=REPOSITORY).stdout
     assert out == b"[]\n"
+
+
+async def test_a_file_of_candles_is_scanned_line_by_line_or_as_a_table(tmp_path: Path) -> None:
+    closes = [100.0, 101.0, 103.0, 99.0, 90.0]
+    rows = [f"BANKNIFTY,20240117,09:{16 + minute},{close},{close},{close},{close},0,0" for minute, close in enumerate(closes)]
+    (tmp_path / "BANKNIFTY.csv").write_text("\n".join(rows) + "\n")
+    arguments = ("scan", "ema_cross", "--candles", "BANKNIFTY.csv", "--set", "fast_period=2", "--set", "slow_period=3")
+
+    signals = await shoal(*arguments, "--jsonl", folder=tmp_path)
+    candles = await shoal(*arguments, "--jsonl", "--every-candle", folder=tmp_path)
+    table = await shoal(*arguments, folder=tmp_path)
+    wrong = await shoal(*arguments[:-1], "slow_period=none", folder=tmp_path)
+
+    assert [json.loads(line)["direction"] for line in signals.out.splitlines()] == ["LONG", "SHORT", "SHORT"]
+    assert [json.loads(line)["price"] for line in candles.out.splitlines()] == closes
+    assert "3 rows" in table.out
+    assert (wrong.code, "slow_period" in wrong.err) == (2, True)

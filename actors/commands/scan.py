@@ -52,9 +52,9 @@ def _day(value: datetime | None) -> date | None:
 def _print(rows: Iterator[Mapping[str, Any]]) -> None:
     """A table of at most a screenful of columns; the whole context is in --jsonl."""
     from rich import box, get_console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("time", "rule", "direction", "price", "context", box=box.SIMPLE)
+    table = Table(Column("time", no_wrap=True), "rule", "direction", "price", "context", box=box.SIMPLE)
     count = 0
     for row in rows:
         count += 1

@@ -16,10 +16,9 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from configs.logging import configure_logging
-
 from actors.placement import Placement, PlacementKind
 from actors.services import RunSpec, serve_market_data, serve_option_chain, serve_supervisor, serve_trader_host
+from configs.logging import configure_logging
 from runtime.errors import ServerUnavailable
 
 NAMESPACE = "shoal"

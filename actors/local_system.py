@@ -7,7 +7,7 @@ tests run here. It holds the same actors as a cluster, over the same ports.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import datetime
 from typing import Any, Self
 
@@ -15,7 +15,7 @@ import msgspec
 
 from actors.market_data import MarketData
 from actors.option_chain import OptionChainPoller
-from actors.placement import Placement
+from actors.placement import Placement, PlacementKind
 from actors.supervisor import Supervisor
 from actors.trader_host import TraderHost
 from adapters.memory import MemoryBus, MemoryJournal, MemoryStore
@@ -48,6 +48,10 @@ class LocalPlacer:
             task = self._tasks[placement.host_id] = asyncio.create_task(host.run())
             task.add_done_callback(self._system.check)
             await host.ready.wait()
+
+    async def restart(self, host_id: str) -> None:
+        await self.kill(host_id)
+        await self.ensure(Placement(host_id, PlacementKind.PACKED))
 
     async def remove(self, host_id: str) -> None:
         await self.kill(host_id)
@@ -116,6 +120,15 @@ class LocalSystem:
         """As an outside program would, on the stream."""
         message = {"action": action, "user_id": user_id, "data": data or {}} | more
         await self.bus.append(channels.COMMANDS_STREAM, msgspec.json.encode(message), max_length=100_000)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a script beside the market; it ends with the system."""
+        task = asyncio.create_task(work)
+        task.add_done_callback(self.check)
+        self._tasks.append(task)
+
+    async def until(self, ts: datetime) -> None:
+        await self.clock.sleep((ts - self.clock.now()).total_seconds())
 
     async def settle(self) -> None:
         """Let everything that can happen without time passing happen."""

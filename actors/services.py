@@ -25,7 +25,6 @@ from runtime.market import Candle, InstrumentId
 from runtime.signal_engine import SignalEngine
 from strategies import REGISTRY, create
 
-DATABASE = "shoal"
 HISTORY = timedelta(days=10)
 DEFAULT_SESSION = date(2026, 11, 20)
 
@@ -48,6 +47,11 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     packed_hosts: int = 2
     dedicated_max: int = 16
     heartbeat: timedelta = timedelta(minutes=5)
+    housekeeping: timedelta = timedelta(minutes=1)
+    events_kept_max: int = 1_000_000
+    journal_retention: timedelta = timedelta(days=400)
+    database: str = "shoal"
+    profile: str = "paper"
 
 
 Ready: TypeAlias = Callable[[], None]
@@ -55,17 +59,27 @@ Service: TypeAlias = Coroutine[Any, Any, None]
 
 
 class Servers:
-    """Bus, store and journal of a run; `close` ends their connections."""
+    """Bus, store and journal of a run, found through its state folder or the environment."""
 
-    def __init__(self, state: str) -> None:
-        running = read_running(Path(state))
-        self.bus = RedisBus(running.redis_url)
-        self.store = MongoStore(running.mongodb_url, DATABASE)
-        self.journal = MongoJournal(running.mongodb_url, DATABASE)
+    def __init__(self, spec: RunSpec) -> None:
+        running = read_running(Path(spec.state))
+        self.bus = RedisBus(running.redis_url, events_kept_max=spec.events_kept_max)
+        self.store = MongoStore(running.mongodb_url, spec.database)
+        self.journal = MongoJournal(running.mongodb_url, spec.database, retention=spec.journal_retention)
+
+    async def prepare(self) -> None:
+        """Collections, indexes and times to live; idempotent."""
+        await self.store.prepare()
+        await self.journal.prepare()
+
+    async def close(self) -> None:
+        await self.journal.close()
+        await self.store.close()
+        await self.bus.close()
 
 
 async def serve_trader_host(spec: RunSpec, host_id: str, ready: Ready) -> None:
-    servers = Servers(spec.state)
+    servers = Servers(spec)
     host = TraderHost(host_id, bus=servers.bus, journal=servers.journal, store=servers.store, clock=WallClock(), heartbeat=spec.heartbeat)
     await _serve(host.run(), host.ready.wait, ready)
 
@@ -73,7 +87,7 @@ async def serve_trader_host(spec: RunSpec, host_id: str, ready: Ready) -> None:
 async def serve_supervisor(spec: RunSpec, placer: Placer, ready: Ready) -> None:
     from adapters.vault import EncryptedVault, load_master_key
 
-    servers = Servers(spec.state)
+    servers = Servers(spec)
     supervisor = Supervisor(
         bus=servers.bus,
         store=servers.store,
@@ -92,7 +106,7 @@ async def serve_market_data(spec: RunSpec, ready: Ready) -> None:
     from adapters.simulated import FreePacer, ScaledPacer, SimulatedFeed, SimulatedInstrumentMaster
     from configs.calendar import load_calendar
 
-    servers, clock, market = Servers(spec.state), WallClock(), build_market(spec)
+    servers, clock, market = Servers(spec), WallClock(), build_market(spec)
     master = SimulatedInstrumentMaster(market)
     progress = await servers.bus.get_key(channels.CLOCK)
     resume_from = None if progress is None else msgspec.json.decode(progress, type=MarketProgress).ts
@@ -115,7 +129,7 @@ async def serve_market_data(spec: RunSpec, ready: Ready) -> None:
 async def serve_option_chain(spec: RunSpec, ready: Ready) -> None:
     from adapters.simulated import SimulatedOptionChainSource
 
-    servers, market = Servers(spec.state), build_market(spec)
+    servers, market = Servers(spec), build_market(spec)
     opens_at = market.day(spec.sessions[0]).grid.opened_at
     source = SimulatedOptionChainSource(market, lambda: poller.venue_time or opens_at)
     poller = OptionChainPoller(bus=servers.bus, store=servers.store, source=source, underlying=spec.underlying)
@@ -143,9 +157,7 @@ def candles_for(spec: RunSpec) -> dict[date, list[Candle]] | None:
     from adapters.candle_files import read_candles
     from configs.calendar import load_calendar
 
-    file = read_candles(
-        spec.candles, spec.underlying, start=min(spec.sessions) - HISTORY, end=max(spec.sessions), calendar=load_calendar()
-    )
+    file = read_candles(spec.candles, spec.underlying, start=min(spec.sessions) - HISTORY, end=max(spec.sessions), calendar=load_calendar())
     return file.days
 
 

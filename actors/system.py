@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import msgspec
+from pydantic import SecretStr
 
-from actors.services import RunSpec
+from actors.services import RunSpec, Servers
 from adapters.embedded import EmbeddedServers
 from configs.running import Running, remove_running, write_running
+from configs.settings import Profile, load_settings
 
 if TYPE_CHECKING:
     from actors.cluster import Cluster
@@ -28,7 +31,9 @@ class System:
         self.state = Path(spec.state)
         self.running: Running
         self.cluster: Cluster
-        self.servers = EmbeddedServers(self.state, redis_url=os.environ.get("REDIS_URL"), mongodb_url=os.environ.get("MONGODB_URL"))
+        settings = load_settings(Profile(spec.profile))
+        self._ray_address = settings.ray_address
+        self.servers = EmbeddedServers(self.state, redis_url=_plain(settings.redis_url), mongodb_url=_plain(settings.mongodb_url))
 
     def __enter__(self) -> Self:
         """Raises `ServerUnavailable` when a server or the cluster cannot be started or reached."""
@@ -57,8 +62,18 @@ class System:
             started_at=datetime.now(UTC),
         )
         write_running(self.state, self.running)  # the actors look here for the servers
-        self.cluster = Cluster(self.spec, address=os.environ.get("RAY_ADDRESS"))
+        asyncio.run(self._prepare())
+        self.cluster = Cluster(self.spec, address=self._ray_address)
         address = self.cluster.start()
         self.running = msgspec.structs.replace(self.running, ray_address=address)
         write_running(self.state, self.running)
         self.cluster.start_actors()
+
+    async def _prepare(self) -> None:
+        servers = Servers(self.spec)
+        await servers.prepare()
+        await servers.close()
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()

@@ -49,7 +49,15 @@ class TraderHost:
     """Holds the `UserTrader`s of one process, be it one (dedicated) or thousands (packed)."""
 
     def __init__(
-        self, host_id: str, *, bus: Bus, journal: Journal, store: Store, clock: Clock, heartbeat: timedelta = timedelta(minutes=5)
+        self,
+        host_id: str,
+        *,
+        bus: Bus,
+        journal: Journal,
+        store: Store,
+        clock: Clock,
+        heartbeat: timedelta = timedelta(minutes=5),
+        housekeeping: timedelta = timedelta(minutes=1),
     ) -> None:
         self.host_id = host_id
         self.ready = asyncio.Event()
@@ -66,6 +74,7 @@ class TraderHost:
         self._halt: HaltTrading | None = None
         self._held: set[InstrumentId] = set()
         self._heartbeat = heartbeat
+        self._housekeeping = housekeeping
         self._next_heartbeat: datetime | None = None
         self._next_housekeeping: datetime | None = None
 
@@ -289,8 +298,8 @@ class TraderHost:
             await self._tell_running(Heartbeat(ts=now, last_tick_age_seconds=(now - last_tick_at).total_seconds()))
 
     async def _housekeep(self, now: datetime) -> None:
-        """Once a minute. A snapshot is taken only when all events are out: recovery republishes from the records behind it."""
-        self._next_housekeeping = now + timedelta(minutes=1)
+        """A snapshot is taken only when all events are out: recovery republishes from the records behind it."""
+        self._next_housekeeping = now + self._housekeeping
         if not self.outbox.is_drained:
             return
         for trader in [t for t in self.floor.traders.values() if t.since_snapshot >= SNAPSHOT_EVERY]:

@@ -130,6 +130,15 @@ class RejectCommand(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     detail: str
 
 
+class AcceptCommand(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A command that concerns the platform as a whole took effect."""
+
+    ts: datetime
+    command_id: str
+    action: str
+    detail: dict[str, Any] = {}
+
+
 class RepeatCommand(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A command id that was answered before: the first outcome is said again and nothing changes."""
 
@@ -229,6 +238,7 @@ EngineInput: TypeAlias = (
     | SquareOff
     | ReportStatus
     | RejectCommand
+    | AcceptCommand
     | RepeatCommand
     | Heartbeat
     | HaltTrading

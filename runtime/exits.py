@@ -28,9 +28,9 @@ def exchange_time(instrument: Instrument, ts: datetime) -> datetime:
 
 
 def to_tick(price: Decimal, instrument: Instrument) -> Decimal:
-    """Nearest multiple of the instrument's tick, never below one tick."""
+    """Nearest multiple of the instrument's tick, never below one tick, written with the tick's decimals."""
     tick = instrument.tick_size
-    return max(tick, (price / tick).to_integral_value(rounding=ROUND_HALF_EVEN) * tick)
+    return max(tick, ((price / tick).to_integral_value(rounding=ROUND_HALF_EVEN) * tick).quantize(tick))
 
 
 def decimal_price(price: float, instrument: Instrument) -> Decimal:

@@ -145,6 +145,18 @@ class Store(Protocol):
     async def close(self) -> None: ...
 
 
+class Vault(Protocol):
+    """Keeps users' broker secrets encrypted; plaintext leaves it only into a broker adapter."""
+
+    async def put(self, user_id: str, broker: str, secret: str) -> str:
+        """Encrypt and keep, replacing an earlier secret of this user and broker; returns the reference to hand around."""
+        ...
+
+    async def get(self, reference: str) -> str:
+        """Raises `InvalidInput` for an unknown reference."""
+        ...
+
+
 class Broker(Protocol):
     """One user's account at one broker."""
 
@@ -229,4 +241,5 @@ __all__ = [
     "QuoteBook",
     "Store",
     "Subscription",
+    "Vault",
 ]

@@ -22,19 +22,20 @@ if TYPE_CHECKING:
 
 SESSION_MINUTES = 375
 ROWS_SHOWN = 25
+PROFILES = ("demo", "paper")
 
-Speed = Annotated[str, typer.Option("--speed", help="Venue seconds per second, or `max` for as fast as everybody follows.")]
+Speed = Annotated[str | None, typer.Option("--speed", help="Venue seconds per second, or `max` for as fast as everybody follows.")]
 Candles = Annotated[Path | None, typer.Option("--candles", help="Replay real 1-minute candles from this Parquet or CSV file.")]
 SessionDate = Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Session day.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the simulated venue.")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the simulated venue (default 7).")]
 
 
 def demo(
     users: Annotated[int, typer.Option("--users", min=1, max=500, help="How many users trade.")] = 25,
     candles: Candles = None,
     session: SessionDate = None,
-    seed: Seed = 7,
-    speed: Speed = "max",
+    seed: Seed = None,
+    speed: Speed = None,
     out: Annotated[
         Path | None, typer.Option("--json", metavar="OUT", help="Write the figures to this file (`-`: standard output).")
     ] = None,
@@ -57,7 +58,7 @@ def demo(
     from actors.demo import run_demo
     from actors.system import System
 
-    spec = run_spec(state, candles=candles, session=session, seed=seed, speed=speed, wait_for_begin=True)
+    spec = run_spec("demo", state=state, candles=candles, session=session, seed=seed, speed=speed, wait_for_begin=True)
     _clear(state)
     system = System(spec)
     console = Console(stderr=True)
@@ -74,12 +75,24 @@ def demo(
 
 
 def run_spec(
-    state: Path, *, candles: Path | None, session: datetime | None, seed: int, speed: str, wait_for_begin: bool, days: int = 1
+    profile: str,
+    *,
+    state: Path | None,
+    candles: Path | None,
+    session: datetime | None,
+    seed: int | None,
+    speed: str | None,
+    wait_for_begin: bool,
+    days: int = 1,
 ) -> RunSpec:
-    """Check the options together. Raises `InvalidInput` naming the one that is wrong."""
+    """The profile's settings with the options laid over them. Raises `InvalidInput` naming the one that is wrong."""
     import os
 
     from actors.services import DEFAULT_SESSION, RunSpec, candles_for
+    from configs.settings import Profile, load_settings
+
+    if profile not in PROFILES:
+        raise InvalidInput("--profile", profile, f"must be one of {', '.join(PROFILES)}")
 
     cores = os.cpu_count() or 1
     if candles is not None and not candles.is_file():
@@ -87,15 +100,26 @@ def run_spec(
     if candles is not None and session is None:
         raise InvalidInput("--date", None, "say which day of the file to play, such as --date 2024-01-17")
     first = session.date() if session is not None else DEFAULT_SESSION
+    chosen: dict[str, Any] = {name: value for name, value in (("state", state), ("seed", seed)) if value is not None}
+    if speed is not None:
+        chosen["speed"] = _speed(speed)
+    settings = load_settings(Profile(profile), **chosen)
     spec = RunSpec(
-        state=str(state.resolve()),
+        state=str(settings.state.resolve()),
+        underlying=settings.underlying,
         sessions=_weekdays(first, days),
-        seed=seed,
+        seed=settings.seed,
         candles=None if candles is None else str(candles.resolve()),
-        speed=_speed(speed),
+        speed=settings.speed,
         wait_for_begin=wait_for_begin,
         packed_hosts=cores,
-        dedicated_max=8 * cores,
+        dedicated_max=settings.dedicated_actors_per_core * cores,
+        heartbeat=settings.heartbeat_interval,
+        housekeeping=settings.snapshot_interval,
+        events_kept_max=settings.events_kept_max,
+        journal_retention=settings.journal_retention,
+        database=settings.database,
+        profile=profile,
     )
     recorded = candles_for(spec)
     if recorded is not None and first not in recorded:

@@ -16,9 +16,10 @@ DAYS = 250
 def up(
     candles: Candles = None,
     session: SessionDate = None,
-    seed: Seed = 7,
-    speed: Speed = "1",
-    state: Annotated[Path, typer.Option("--state", help="State folder; kept from run to run.")] = Path(".shoal"),
+    seed: Seed = None,
+    speed: Speed = None,
+    state: Annotated[Path | None, typer.Option("--state", help="State folder, kept from run to run (default .shoal).")] = None,
+    profile: Annotated[str, typer.Option("--profile", help="Settings profile: paper or demo.")] = "paper",
 ) -> None:
     """Start servers and actors on the simulated venue and serve commands until Ctrl-C.
 
@@ -37,7 +38,7 @@ def up(
     from actors.system import System
 
     days = 1 if candles is not None else DAYS
-    spec = run_spec(state, candles=candles, session=session, seed=seed, speed=speed, wait_for_begin=False, days=days)
+    spec = run_spec(profile, state=state, candles=candles, session=session, seed=seed, speed=speed, wait_for_begin=False, days=days)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -151,6 +151,8 @@ class Cluster:
 
     def start(self) -> str:
         """Connect and return the cluster's address. Raises `ServerUnavailable` when it cannot be reached."""
+        if self._address is None:
+            _keep_to_loopback()
         local: dict[str, Any] = {"include_dashboard": False, "num_cpus": os.cpu_count(), "_node_ip_address": "127.0.0.1"}
         if self._address is None:
             os.environ["RAY_AUTH_TOKEN_PATH"] = str(_token(Path(self._spec.state)))
@@ -193,6 +195,16 @@ class Cluster:
         for name in sorted(names, key=lambda name: name != SUPERVISOR):
             _end(name)
         ray.shutdown()
+
+
+def _keep_to_loopback() -> None:
+    """Ray replaces a loopback address by one that the network can reach, even when asked for it; a local Ray has no use for that."""
+    from ray._private import services
+
+    def unchanged(host: str) -> str:
+        return host
+
+    services.resolve_ip_for_localhost = unchanged
 
 
 def _token(state: Path) -> Path:

@@ -42,6 +42,8 @@ WARM_UP = timedelta(days=7)
 SNAPSHOT_SECONDS = 1.0
 CLOCK_EVERY = timedelta(seconds=1)
 """Hosts hear the venue's clock at least this often, prices or not: their timers live by it."""
+CHAIN_AGE_MAX = timedelta(minutes=11)
+"""Two polls and their jitter: nobody decides on an older chain."""
 SILENCE = timedelta(seconds=15)
 """Without a tick of the underlying for this long the feed counts as down: nobody may enter on what it last said."""
 RESTART_STEP = 1_000_000
@@ -267,6 +269,9 @@ class MarketData:
             self.statistics.candles += 1
             for frame in [candle, *(frame for aggregator in self._aggregators.values() for frame in aggregator.add(candle))]:
                 await self._decide(frame, noticed_at_ns)
+        if self._now is not None:  # a frame whose last minute is missing ends with the clock
+            for frame in [frame for aggregator in self._aggregators.values() for frame in aggregator.advance(self._now)]:
+                await self._decide(frame, noticed_at_ns)
         await self._publish_statistics()
 
     async def _decide(self, candle: Candle, noticed_at_ns: int) -> None:
@@ -296,6 +301,8 @@ class MarketData:
     def _context(self, candle: Candle, volume: float | None) -> MarketContext:
         session_open, session_close = self._calendar.bounds_at(candle.opened_at)
         chain = self._chain
+        if chain is not None and candle.closed_at - chain.taken_at > CHAIN_AGE_MAX:
+            chain = None
         if chain is not None:
             chain = msgspec.structs.replace(chain, spot=candle.close)
         return MarketContext(

@@ -129,7 +129,7 @@ class Supervisor:
         now = self._clock.now()
         match command:
             case HaltAll():
-                await self._halt(HaltTrading(ts=now, command_id=command.command_id, reason="HALT_ALL", positions=command.data.positions))
+                await self._halt(HaltTrading(ts=now, command_id=command.command_id, reason=command.data.reason, positions=command.data.positions))
                 event: EngineInput = AcceptCommand(
                     ts=now, command_id=command.command_id, action=command.action, detail={"hosts": len(self._hosts())}
                 )
@@ -182,12 +182,11 @@ class Supervisor:
 
     async def _configure(self, command: StartTrading | UpdateConfig, user_id: str) -> SessionConfig:
         """The session's new configuration, its strategies wanted, its trader placed: all before the trader hears of it."""
-        credentials = None
-        session_config(command, self._configs.get(user_id), self._catalogue, credentials="check")
-        if command.data.access_token is not None:
-            broker = command.data.broker if "broker" in command.data.model_fields_set else "paper"
-            credentials = await self._vault.put(user_id, broker, command.data.access_token.get_secret_value())
-        config = session_config(command, self._configs.get(user_id), self._catalogue, credentials=credentials)
+        token, current = command.data.access_token, self._configs.get(user_id)
+        config = session_config(command, current, self._catalogue, credentials=None if token is None else "in the vault soon")
+        if token is not None:
+            reference = await self._vault.put(user_id, config.broker, token.get_secret_value())
+            config = session_config(command, current, self._catalogue, credentials=reference)
         placement = self._placements.get(user_id)
         if placement is None:
             placement = place(

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from runtime.events import CancelOrder, Effect, EventType, ExitReason, PublicEvent, Publish, SubmitOrder, Unwatch, WakeAt, Watch
 from runtime.exits import watch_levels
-from runtime.market import Instrument
+from runtime.market import IST, Instrument
 from runtime.orders import Leg, Order, derive_order_id
 from runtime.session import Protection, RiskLimits, Subscription
 from runtime.signals import OrderSide
@@ -30,7 +30,7 @@ class Turn:
         state = self.state
         state.seq += 1
         event_id = f"{state.user_id}:{state.seq}"
-        event = PublicEvent(event_id=event_id, seq=state.seq, type=event_type, user_id=state.user_id, ts=self.ts, data=data)
+        event = PublicEvent(event_id=event_id, seq=state.seq, type=event_type, user_id=state.user_id, ts=self.ts.astimezone(IST), data=data)
         self.effects.append(Publish(event))
 
     def emit_order(self, event_type: EventType, order: OrderState, **more: object) -> None:

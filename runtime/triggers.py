@@ -39,22 +39,27 @@ class TriggerBook:
         return {instrument for instrument, _, _ in self._watches.values()}
 
     def watch(self, owner: WatchOwner, instrument: InstrumentId, *, low: float | None, high: float | None) -> None:
-        """Fire when a price is at or below `low`, or at or above `high`. Replaces the owner's earlier watch."""
+        """Fire when a price is at or below `low`, or at or above `high`. Replaces the owner's earlier watch.
+
+        Without a level it never fires, but the instrument counts as watched.
+        """
         self.unwatch(owner)
-        levels = self._levels.get(instrument)
-        if levels is None:
-            levels = self._levels[instrument] = _Levels()
+        self._watches[owner] = (instrument, low, high)
+        if low is None and high is None:
+            return
+        levels = self._levels.setdefault(instrument, _Levels())
         if low is not None:
             levels.lows.add((low, owner))
         if high is not None:
             levels.highs.add((high, owner))
-        self._watches[owner] = (instrument, low, high)
 
     def unwatch(self, owner: WatchOwner) -> None:
         watch = self._watches.pop(owner, None)
         if watch is None:
             return
         instrument, low, high = watch
+        if low is None and high is None:
+            return
         levels = self._levels[instrument]
         if low is not None:
             levels.lows.remove((low, owner))

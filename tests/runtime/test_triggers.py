@@ -31,6 +31,17 @@ def test_other_instruments_are_not_looked_at() -> None:
     assert book.instruments() == {"X"}
 
 
+def test_watches_without_a_level_never_fire_and_leave_in_any_order() -> None:
+    book = TriggerBook()
+    for user in ("a", "b", "c"):
+        book.watch((user, "s"), "X", low=95.0 if user == "c" else None, high=None)
+    assert book.touched("X", 90.0) == [("c", "s")]
+    assert book.instruments() == {"X"}
+    book.unwatch(("a", "s"))
+    book.unwatch(("b", "s"))
+    assert (len(book), book.instruments()) == (0, set())
+
+
 @given(st.dictionaries(st.integers(0, 30).map(lambda n: (f"u{n}", "s")), st.tuples(LEVELS, LEVELS)), st.lists(PRICES, max_size=10))
 def test_the_book_fires_exactly_whom_a_full_scan_would_fire(watches, prices) -> None:
     book = TriggerBook()

@@ -5,6 +5,8 @@ its own, in a thread. Ray never retries a call (`max_task_retries=0`): a retried
 journal makes redelivery safe instead. Actors are detached and named, since an owned child dies with a killed supervisor.
 """
 
+# Ray's own annotations are partial, some are wrong, and its decorator hides what a class inherits:
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportArgumentType=false, reportAttributeAccessIssue=false, reportPrivateUsage=false
 from __future__ import annotations
 
 import asyncio
@@ -179,7 +181,9 @@ class Cluster:
         for name, actor in zip((OPTION_CHAIN, MARKET_DATA, SUPERVISOR), actors, strict=True):
             while not _is_ready(actor, deadline - time.monotonic()):
                 if time.monotonic() > deadline:
-                    raise ServerUnavailable(f"the actor {name} did not become ready within {timeout:.0f} s: see {self._spec.state}/logs/{name}.jsonl")
+                    raise ServerUnavailable(
+                        f"the actor {name} did not become ready within {timeout:.0f} s: see {self._spec.state}/logs/{name}.jsonl"
+                    )
 
     def pids(self) -> dict[str, int]:
         """Process of each actor, by name: for operators and for tests that end one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -94,7 +94,7 @@ class DemoSession:
 
 def _streams(answer: Any) -> list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]:
     """redis-py answers XREAD with a list or, on RESP3, with a mapping."""
-    return list(answer.items()) if isinstance(answer, dict) else list(answer or [])
+    return list(cast("dict[Any, Any]", answer).items()) if isinstance(answer, dict) else list(answer or [])
 
 
 def account(number: int) -> dict[str, object]:
@@ -106,7 +106,7 @@ def account(number: int) -> dict[str, object]:
 
 
 @contextmanager
-def stopwatch(seconds: dict[str, float], name: str) -> Iterator[None]:
+def stopwatch(seconds: dict[str, float], name: str) -> Generator[None]:
     started = time.monotonic()
     yield
     seconds[name] = round(time.monotonic() - started, 2)

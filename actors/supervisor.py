@@ -129,7 +129,9 @@ class Supervisor:
         now = self._clock.now()
         match command:
             case HaltAll():
-                await self._halt(HaltTrading(ts=now, command_id=command.command_id, reason=command.data.reason, positions=command.data.positions))
+                await self._halt(
+                    HaltTrading(ts=now, command_id=command.command_id, reason=command.data.reason, positions=command.data.positions)
+                )
                 event: EngineInput = AcceptCommand(
                     ts=now, command_id=command.command_id, action=command.action, detail={"hosts": len(self._hosts())}
                 )

@@ -17,7 +17,14 @@ from runtime.state import EngineState
 
 DAY = date(2026, 11, 20)
 SUBSCRIPTION = Subscription()
-FUTURE = Instrument(id="NSE:BANKNIFTY26NOVFUT", kind=InstrumentKind.FUTURE, lot_size=Decimal(1), underlying="NSE:BANKNIFTY", expiry=date(2026, 11, 24))
+FUTURE = Instrument(
+    id="NSE:BANKNIFTY26NOVFUT", kind=InstrumentKind.FUTURE, lot_size=Decimal(1), underlying="NSE:BANKNIFTY", expiry=date(2026, 11, 24)
+)
+
+
+ONE_LOT = Sizing(method=SizingMethod.FIXED, quantity=Decimal(30))
+USUAL_LIMITS = RiskLimits()
+PLAIN = Protection()
 
 
 def at(clock: str, day: date = DAY) -> datetime:
@@ -66,9 +73,9 @@ def signal(side: Side = Side.LONG, clock: str = "10:00", **changes: Any) -> Sign
 
 def config(
     *,
-    protection: Protection = Protection(),
-    sizing: Sizing = Sizing(method=SizingMethod.FIXED, quantity=Decimal(30)),
-    risk: RiskLimits = RiskLimits(),
+    protection: Protection = PLAIN,
+    sizing: Sizing = ONE_LOT,
+    risk: RiskLimits = USUAL_LIMITS,
     cooldown: timedelta = timedelta(0),
     **more: Any,
 ) -> SessionConfig:
@@ -106,7 +113,9 @@ def accept(trader: TradingEngine, order: Order, clock: str = "10:00") -> list[Ef
     return trader.process(OrderAccepted(ts=at(clock), order_id=order.order_id, broker_order_id=f"b-{order.order_id}"))
 
 
-def fill(trader: TradingEngine, order: Order, price: str, clock: str = "10:00", *, quantity: int | None = None, fill_id: str = "f1") -> list[Effect]:
+def fill(
+    trader: TradingEngine, order: Order, price: str, clock: str = "10:00", *, quantity: int | None = None, fill_id: str = "f1"
+) -> list[Effect]:
     done = order.quantity if quantity is None else Decimal(quantity)
     return trader.process(OrderFilled(ts=at(clock), order_id=order.order_id, fill_id=fill_id, quantity=done, price=Decimal(price)))
 

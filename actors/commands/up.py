@@ -40,8 +40,13 @@ def up(
     days = 1 if candles is not None else DAYS
     spec = run_spec(profile, state=state, candles=candles, session=session, seed=seed, speed=speed, wait_for_begin=False, days=days)
     stop = threading.Event()
+
+    def end(number: int, frame: object) -> None:
+        del number, frame
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     typer.echo("starting Valkey, MongoDB and Ray …", err=True)
     with System(spec) as system:
         typer.echo(f"up: state {system.state}, Ray {system.running.ray_address}", err=True)

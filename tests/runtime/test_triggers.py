@@ -49,7 +49,9 @@ def test_the_book_fires_exactly_whom_a_full_scan_would_fire(watches, prices) -> 
         book.watch(owner, "X", low=low, high=high)
     waiting = dict(watches)
     for price in prices:
-        expected = {owner for owner, (low, high) in waiting.items() if (low is not None and price <= low) or (high is not None and price >= high)}
+        expected = {
+            owner for owner, (low, high) in waiting.items() if (low is not None and price <= low) or (high is not None and price >= high)
+        }
         fired = book.touched("X", price)
         assert set(fired) == expected
         assert len(fired) == len(expected)

@@ -146,7 +146,9 @@ def test_a_killed_host_comes_back_recovered_and_the_day_ends_as_it_would_have(or
         control = [(event.type, event.data) for event in ordinary_day.heard if event.user_id == user and event.type not in skip]
         after = [(event.type, event.data) for event in killed.heard if event.user_id == user and event.type not in skip]
         assert after == control
-        assert [event.seq for event in killed.heard if event.user_id == user] == list(range(1, len(of(killed.heard, *EventType, user=user)) + 1))
+        assert [event.seq for event in killed.heard if event.user_id == user] == list(
+            range(1, len(of(killed.heard, *EventType, user=user)) + 1)
+        )
 
 
 def test_pause_halt_and_square_off_do_what_they_say_in_the_middle_of_the_day() -> None:

@@ -32,8 +32,28 @@ from runtime.state import EngineState, encode_state
 from tests.builders import SUBSCRIPTION, at, config, signal
 
 MOVES = st.sampled_from(
-    ["long", "short", "flat", "price", "accept", "fill", "part", "reject", "unknown", "cancelled", "repeat", "clock"]
-    + ["pause", "resume", "halt", "unhalt", "square", "stop", "close", "start"]
+    [
+        "long",
+        "short",
+        "flat",
+        "price",
+        "accept",
+        "fill",
+        "part",
+        "reject",
+        "unknown",
+        "cancelled",
+        "repeat",
+        "clock",
+        "pause",
+        "resume",
+        "halt",
+        "unhalt",
+        "square",
+        "stop",
+        "close",
+        "start",
+    ]
 )
 
 

@@ -16,7 +16,12 @@ def test_a_signal_enters_with_a_market_order_of_the_sized_quantity() -> None:
     effects = arrive(trader, signal(Side.LONG))
     (order,) = orders(effects)
     assert said(effects) == ["SIGNAL", "ORDER_SUBMITTED"]
-    assert (order.side, order.quantity, order.instrument.id, order.reduce_only) == (OrderSide.BUY, Decimal(30), "NSE:BANKNIFTY26NOV52000CE", False)
+    assert (order.side, order.quantity, order.instrument.id, order.reduce_only) == (
+        OrderSide.BUY,
+        Decimal(30),
+        "NSE:BANKNIFTY26NOV52000CE",
+        False,
+    )
     assert trader.state.slots[SUBSCRIPTION.key].phase is SlotPhase.ENTERING
 
 

@@ -34,7 +34,9 @@ class Subscription(Protocol):
 class Bus(Protocol):
     """Redis as we use it: pub/sub, streams, small keys. Every call raises `ServerUnavailable` after bounded reconnects."""
 
-    async def publish(self, channel: str, payload: bytes) -> None: ...
+    async def publish(self, channel: str, payload: bytes) -> None:
+        """In order, at most once, perhaps only sent after the return. Raises `ServerUnavailable` when earlier messages were lost."""
+        ...
 
     def subscribe(self, *channels: str) -> AbstractAsyncContextManager[Subscription]: ...
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from adapters.redis_bus import entries
 from adapters.redis_bus.connection import BLOCK_SECONDS_MAX, Connection
 from adapters.redis_bus.groups import Entries, GroupReader, create_group, stream_entries
+from adapters.redis_bus.publisher import Publisher
 from adapters.redis_bus.subscription import RedisSubscription
 from runtime import channels
 
@@ -53,11 +54,12 @@ class RedisBus:
         self._events_kept_max = events_kept_max
         self._abandoned_seconds = abandoned_seconds
         self._connection = Connection(url, patience_seconds)
+        self._publisher = Publisher(self._connection)
         self._readers: dict[tuple[str, str, str], GroupReader] = {}
         self._publish_events = self._connection.commands.register_script(_PUBLISH_EVENTS)
 
     async def publish(self, channel: str, payload: bytes) -> None:
-        await self._connection.run("PUBLISH", self._prefix + channel, payload)
+        await self._publisher.publish(self._prefix + channel, payload)
 
     def subscribe(self, *channels: str) -> RedisSubscription:
         return RedisSubscription(self._connection, channels, self._prefix)
@@ -129,7 +131,11 @@ class RedisBus:
         return int(await self._connection.run("HGET", self._prefix + _PUBLISHED_SEQ, user_id) or 0)
 
     async def close(self) -> None:
-        await self._connection.close()
+        """Raises `ServerUnavailable` when messages published before could not be sent; everything is closed even so."""
+        try:
+            await self._publisher.flush()
+        finally:
+            await self._connection.close()
 
 
 def _payloads(found: Entries) -> list[tuple[str, bytes]]:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
-from redis.asyncio.client import PubSub
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, ReadOnlyError, RedisError
@@ -66,8 +66,9 @@ class Connection:
         """
         return await _execute(self._blocking, command)
 
-    def pubsub(self) -> PubSub:
-        return self._blocking.pubsub()
+    def open_socket(self) -> AbstractConnection:
+        """A connection for one owner, to be connected by `connect`, which logs in, and closed by `disconnect`."""
+        return self._blocking.connection_pool.make_connection()
 
     async def retrying(self, operation: Callable[[], Awaitable[T]]) -> T:
         """`operation`, again while the connection fails. Raises `ServerUnavailable` as `run` does."""

@@ -17,7 +17,9 @@ async def take(messages: AsyncIterator[tuple[str, bytes]], count: int) -> list[t
 
 
 async def test_a_subscriber_hears_its_channels_in_order_from_the_moment_it_entered(bus: Bus) -> None:
-    await bus.publish("prices", b"too early")
+    async with bus.subscribe("prices") as earlier:
+        await bus.publish("prices", b"too early")
+        assert await take(aiter(earlier), 1) == [("prices", b"too early")]
     async with bus.subscribe("prices", "chains") as subscription:
         await bus.publish("prices", b"1")
         await bus.publish("elsewhere", b"x")

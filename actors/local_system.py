@@ -18,6 +18,7 @@ from actors.option_chain import OptionChainPoller
 from actors.placement import Placement, PlacementKind
 from actors.supervisor import Supervisor
 from actors.trader_host import TraderHost
+from actors.wire import BeginSession, encode
 from adapters.memory import MemoryBus, MemoryJournal, MemoryStore
 from adapters.simulated import ScaledPacer, SimulatedFeed, SimulatedInstrumentMaster, SimulatedMarket, SimulatedOptionChainSource
 from adapters.vault import EncryptedVault
@@ -43,7 +44,9 @@ class LocalPlacer:
     async def ensure(self, placement: Placement) -> None:
         if placement.host_id not in self.hosts:
             system = self._system
-            host = TraderHost(placement.host_id, bus=system.bus, journal=system.journal, store=system.store, clock=system.clock)
+            host = TraderHost(
+                placement.host_id, bus=system.bus, journal=system.journal, store=system.store, clock=system.clock, venue_speed=1.0
+            )
             self.hosts[placement.host_id] = host
             task = self._tasks[placement.host_id] = asyncio.create_task(host.run())
             task.add_done_callback(self._system.check)
@@ -90,6 +93,7 @@ class LocalSystem:
             dedicated_max=dedicated_max,
         )
         self.market_data: MarketData | None = None
+        self._market_task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         await self._start(self.chain_poller)
@@ -106,7 +110,7 @@ class LocalSystem:
             underlying=underlying,
             wait_for_begin=True,
         )
-        await self._start(self.market_data)
+        self._market_task = await self._start(self.market_data)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -134,11 +138,20 @@ class LocalSystem:
         """Let everything that can happen without time passing happen."""
         await asyncio.sleep(0.001)
 
+    async def begin(self) -> None:
+        """Let the market start to move."""
+        await self.bus.append(channels.MARKET_CONTROL, encode(BeginSession()), max_length=1_000)
+
+    async def kill_market_data(self) -> None:
+        if self._market_task is not None:
+            self._market_task.cancel()
+            await asyncio.wait([self._market_task])
+
     async def play(self) -> None:
         """Run the market from here to the end of its last session."""
         if self.market_data is None:
             raise RuntimeError("enter the system first")
-        await self.bus.append(channels.MARKET_CONTROL, b'{"type":"BeginSession"}', max_length=1_000)
+        await self.begin()
         await self.market_data.finished.wait()
         if self._failed:
             raise self._failed[0]
@@ -150,11 +163,12 @@ class LocalSystem:
         events = [_decode_event(payload) for _, payload in entries]
         return [event for event in events if user_id in {None, event.user_id}]
 
-    async def _start(self, actor: OptionChainPoller | Supervisor | MarketData) -> None:
+    async def _start(self, actor: OptionChainPoller | Supervisor | MarketData) -> asyncio.Task[None]:
         task = asyncio.create_task(actor.run())
         task.add_done_callback(self.check)
         self._tasks.append(task)
         await actor.ready.wait()
+        return task
 
     def check(self, task: asyncio.Task[None]) -> None:
         """An actor that failed fails the whole run: there is no Ray here to start it again."""

@@ -80,7 +80,16 @@ class Servers:
 
 async def serve_trader_host(spec: RunSpec, host_id: str, ready: Ready) -> None:
     servers = Servers(spec)
-    host = TraderHost(host_id, bus=servers.bus, journal=servers.journal, store=servers.store, clock=WallClock(), heartbeat=spec.heartbeat)
+    host = TraderHost(
+        host_id,
+        bus=servers.bus,
+        journal=servers.journal,
+        store=servers.store,
+        clock=WallClock(),
+        heartbeat=spec.heartbeat,
+        housekeeping=spec.housekeeping,
+        venue_speed=spec.speed,
+    )
     await _serve(host.run(), host.ready.wait, ready)
 
 

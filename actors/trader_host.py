@@ -36,12 +36,21 @@ class _Prices(NamedTuple):
     prices: Prices
 
 
+class _Silence(NamedTuple):
+    """No price message for a while: the venue's clock must be at about `ts`."""
+
+    ts: datetime
+
+
 class _Command(NamedTuple):
     entry_id: str
     payload: bytes
 
 
-_Item: TypeAlias = _Prices | _Command
+SILENCE_SECONDS = 5.0
+"""Without a price message for this long (they come every second of a live market) the market data counts as dead."""
+
+_Item: TypeAlias = _Prices | _Command | _Silence
 _decode_event = msgspec.json.Decoder(PublicEvent).decode
 
 
@@ -58,7 +67,9 @@ class TraderHost:
         clock: Clock,
         heartbeat: timedelta = timedelta(minutes=5),
         housekeeping: timedelta = timedelta(minutes=1),
+        venue_speed: float | None = None,
     ) -> None:
+        """`venue_speed`: venue seconds per second, by which the clock goes on when the market data falls silent (None: it waits)."""
         self.host_id = host_id
         self.ready = asyncio.Event()
         self._bus, self._journal, self._store, self._clock = bus, journal, store, clock
@@ -75,6 +86,9 @@ class TraderHost:
         self._held: set[InstrumentId] = set()
         self._heartbeat = heartbeat
         self._housekeeping = housekeeping
+        self._venue_speed = venue_speed
+        self._heard_at = 0.0
+        self._heard_ts: datetime | None = None
         self._next_heartbeat: datetime | None = None
         self._next_housekeeping: datetime | None = None
 
@@ -85,6 +99,8 @@ class TraderHost:
             await self._recover()
             tasks.create_task(self._read_prices(prices))
             tasks.create_task(self._read_commands())
+            if self._venue_speed is not None:
+                tasks.create_task(self._mind_silence(self._venue_speed))
             self.ready.set()
             await self._serve()
 
@@ -143,6 +159,16 @@ class TraderHost:
             self._inbox.append(_Prices(time.time_ns(), decode_prices(payload)))
             self._news.set()
 
+    async def _mind_silence(self, speed: float) -> None:
+        """Clock exits must not wait for a market-data actor that is dead."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._clock.sleep(1.0)
+            silent = loop.time() - self._heard_at
+            if self._heard_ts is not None and silent > SILENCE_SECONDS:
+                self._inbox.append(_Silence(self._heard_ts + timedelta(seconds=silent * speed)))
+                self._news.set()
+
     async def _read_commands(self) -> None:
         stream = channels.host_inbox(self.host_id)
         cursor = self._commands_cursor
@@ -165,6 +191,8 @@ class TraderHost:
                 await self._on_prices(item.prices, item.received_at_ns)
             case _Command():
                 await self._on_command(item)
+            case _Silence():
+                await self._on_silence(item.ts)
 
     # --- commands ---
 
@@ -234,7 +262,17 @@ class TraderHost:
 
     # --- market ---
 
+    async def _on_silence(self, ts: datetime) -> None:
+        self._now = max(self._now or ts, ts)
+        if self._feed_up:
+            self._feed_up = False
+            await self._tell_running(FeedChanged(ts=ts, up=False, reason="no market data"))
+        if turned := await self.floor.wake_due(ts):
+            await self.floor.settle(turned)
+            await self._report_held()
+
     async def _on_prices(self, prices: Prices, received_at_ns: int) -> None:
+        self._heard_at, self._heard_ts = asyncio.get_running_loop().time(), prices.ts
         if self._prices_seq is not None and prices.seq != self._prices_seq + 1:
             await self._catch_up_with_market()
         self._prices_seq = prices.seq

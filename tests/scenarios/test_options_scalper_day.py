@@ -151,6 +151,25 @@ def test_a_killed_host_comes_back_recovered_and_the_day_ends_as_it_would_have(or
         )
 
 
+def test_with_the_market_data_dead_nobody_enters_and_positions_are_still_squared_off_by_the_clock() -> None:
+    async def script(system: LocalSystem) -> None:
+        await system.begin()
+        await system.until(datetime.combine(SESSION, time(15, 0), IST))
+        await system.kill_market_data()
+        await system.until(datetime.combine(SESSION, time(15, 16), IST))
+
+    events = play(script).heard
+    (down,) = of(events, "FEED_DOWN", user="u1")
+    # The venue opens (09:15) as soon as it is let to, at 09:14: its clock is a minute ahead.
+    assert time(15, 1, 5) <= down.ts.astimezone(IST).time() < time(15, 1, 8)
+    closed = [event for event in of(events, "POSITION_CLOSED") if event.ts > down.ts]
+    assert {(event.data["exit_reason"], event.ts.astimezone(IST).time().replace(microsecond=0)) for event in closed} == {
+        ("TIME", time(15, 15))
+    }
+    assert len(of(events, "POSITION_OPENED")) == len(of(events, "POSITION_CLOSED"))
+    assert not [event for event in of(events, "ORDER_SUBMITTED") if event.ts > down.ts and event.data["leg"] == "ENTRY"]
+
+
 def test_pause_halt_and_square_off_do_what_they_say_in_the_middle_of_the_day() -> None:
     async def script(system: LocalSystem) -> None:
         async def operator() -> None:

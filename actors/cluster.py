@@ -33,6 +33,7 @@ os.environ.setdefault("RAY_worker_niceness", "0")  # Ray would run its workers a
 import ray  # noqa: E402
 import ray.exceptions  # noqa: E402
 
+_ANSWER_SECONDS = 5.0
 _RESTARTED = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0}
 
 
@@ -144,6 +145,13 @@ def _end(name: str) -> None:
         return
 
 
+def _pid(name: str) -> int | None:
+    try:
+        return ray.get(ray.get_actor(name, namespace=NAMESPACE).pid.remote(), timeout=_ANSWER_SECONDS)
+    except (ValueError, ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError):
+        return None
+
+
 class Cluster:
     """The Ray side of a running system: joins `address`, or starts a local Ray that ends with this process."""
 
@@ -186,10 +194,10 @@ class Cluster:
                     )
 
     def pids(self) -> dict[str, int]:
-        """Process of each actor, by name: for operators and for tests that end one."""
+        """Process of each actor, by name, less those being restarted just now: for operators and for tests that end one."""
         names = [item["name"] for item in ray.util.list_named_actors(all_namespaces=True) if item["namespace"] == NAMESPACE]
-        handles = {name: ray.get_actor(name, namespace=NAMESPACE) for name in names}
-        return dict(zip(handles, ray.get([handle.pid.remote() for handle in handles.values()]), strict=True))
+        found = {name: _pid(name) for name in names}
+        return {name: pid for name, pid in found.items() if pid is not None}
 
     def stop(self) -> None:
         """End every actor of ours; the supervisor first, so that it starts none anew."""

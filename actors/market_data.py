@@ -80,7 +80,10 @@ _decode_statistics = msgspec.json.Decoder(MarketStatistics).decode
 
 
 class MarketData:
-    """`underlying` is the index; its near-month future lends it volume; its chain the contracts."""
+    """`underlying` is the index; its near-month future lends it volume; its chain the contracts.
+
+    `starts_at` is the venue's time before its first batch; None: the clock's.
+    """
 
     def __init__(
         self,
@@ -93,6 +96,7 @@ class MarketData:
         calendar: ExchangeCalendar,
         signals: SignalEngine,
         underlying: InstrumentId,
+        starts_at: datetime | None = None,
         strikes_each_side: int = 1,
         lockstep: bool = False,
         wait_for_begin: bool = False,
@@ -101,7 +105,7 @@ class MarketData:
         self.finished = asyncio.Event()
         self._bus, self._store, self._clock, self._feed, self._master = bus, store, clock, feed, master
         self._calendar, self._signals, self._underlying = calendar, signals, underlying
-        self._strikes_each_side = strikes_each_side
+        self._starts_at, self._strikes_each_side = starts_at, strikes_each_side
         self._lockstep = Lockstep(bus) if lockstep else None
         self._begin = asyncio.Event()
         if not wait_for_begin:
@@ -202,16 +206,17 @@ class MarketData:
             if spec.instrument != self._underlying:
                 logger.warning("strategy {} wants {}, but this actor serves {}", key, spec.instrument, self._underlying)
                 continue
-            if spec.timeframe is not Timeframe.M1 and spec.timeframe not in self._aggregators:
-                self._aggregators[spec.timeframe] = Aggregator(spec.timeframe, self._calendar.bounds_at)
             past = await self._past(spec.timeframe)
             self._signals.add(spec)
             self._signals.warm_up(key, past)
             logger.info("strategy {} runs, warmed up with {} candles", key, len(past))
 
     async def _past(self, timeframe: Timeframe) -> list[tuple[Candle, MarketContext]]:
-        """Earlier candles with their context, so that a start at 11:00 knows the opening range of 09:15."""
-        end = self._now or self._clock.now()
+        """Earlier candles with their context, so that a start at 11:00 knows the opening range of 09:15.
+
+        A timeframe heard of for the first time goes on with the frame that these candles have begun.
+        """
+        end = self._now or self._starts_at or self._clock.now()
         minutes = await self._feed.history(self._underlying, Timeframe.M1, end - WARM_UP, end)
         volumes: dict[datetime, float | None] = {}
         if self._future is not None:
@@ -220,7 +225,9 @@ class MarketData:
         if timeframe is Timeframe.M1:
             return [(candle, self._context(candle, volumes.get(candle.opened_at))) for candle in minutes]
         aggregator = Aggregator(timeframe, self._calendar.bounds_at)
-        return [(frame, self._context(frame, None)) for candle in minutes for frame in aggregator.add(candle)]
+        past = [(frame, self._context(frame, None)) for candle in minutes for frame in aggregator.add(candle)]
+        self._aggregators.setdefault(timeframe, aggregator)
+        return past
 
     # --- the market moves ---
 

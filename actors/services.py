@@ -120,15 +120,17 @@ async def serve_market_data(spec: RunSpec, ready: Ready) -> None:
     progress = await servers.bus.get_key(channels.CLOCK)
     resume_from = None if progress is None else msgspec.json.decode(progress, type=MarketProgress).ts
     pacer = FreePacer() if spec.speed is None else ScaledPacer(clock, spec.speed)
+    feed = SimulatedFeed(market, pacer, resume_from=resume_from)
     market_data = MarketData(
         bus=servers.bus,
         store=servers.store,
         clock=clock,
-        feed=SimulatedFeed(market, pacer, resume_from=resume_from),
+        feed=feed,
         master=master,
         calendar=load_calendar(),
         signals=SignalEngine(create, {spec.underlying: await master.instrument(spec.underlying)}),
         underlying=spec.underlying,
+        starts_at=feed.now(),
         lockstep=spec.speed is None,
         wait_for_begin=spec.wait_for_begin,
     )

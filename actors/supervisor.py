@@ -95,13 +95,22 @@ class Supervisor:
     # --- the two doors ---
 
     async def _read_channel(self, subscription: Subscription) -> None:
-        async for _, payload in subscription:
-            await self._receive(payload, entry_id=None)
+        while True:
+            try:
+                async for _, payload in subscription:
+                    await self._receive(payload, entry_id=None)
+            except ServerUnavailable as error:
+                logger.warning("the command channel waits for Redis: {}", error)
 
     async def _read_stream(self) -> None:
         stream, group = channels.COMMANDS_STREAM, channels.COMMANDS_GROUP
         while True:
-            for entry_id, payload in await self._bus.read_group(stream, group, "supervisor", block_seconds=5.0):
+            try:
+                entries = await self._bus.read_group(stream, group, "supervisor", block_seconds=5.0)
+            except ServerUnavailable as error:
+                logger.warning("the command stream waits for Redis: {}", error)
+                continue
+            for entry_id, payload in entries:
                 await self._receive(payload, entry_id=entry_id)
 
     async def _receive(self, payload: bytes, *, entry_id: str | None) -> None:
@@ -229,8 +238,12 @@ class Supervisor:
             await self._send(host_id, message)
 
     async def _read_acknowledged(self, subscription: Subscription) -> None:
-        async for _, payload in subscription:
-            await self._acknowledge(payload.decode())
+        while True:
+            try:
+                async for _, payload in subscription:
+                    await self._acknowledge(payload.decode())
+            except ServerUnavailable as error:
+                logger.warning("acknowledgements wait for Redis: {}", error)
 
     async def _acknowledge(self, command_id: str) -> None:
         pending = self._pending.pop(command_id, None)
@@ -240,8 +253,7 @@ class Supervisor:
     # --- desired state ---
 
     async def _restore(self) -> None:
-        for index, host_id in enumerate(self._packed):
-            logger.debug("ensuring packed host {} ({})", host_id, index)
+        for host_id in self._packed:
             await self._placer.ensure(Placement(host_id, PlacementKind.PACKED))
         for session in await self._store.find("sessions", {"active": True}):
             self._adopt(session)

@@ -18,12 +18,16 @@ from loguru import logger
 from actors.desk import PaperDesk
 from actors.outbox import Outbox
 from actors.pace import report
+from actors.streams import is_after, unless_redis_is_away
 from actors.trading_floor import Stopwatch, TradingFloor, Turned
 from actors.user_trader import UserTrader, replay
 from actors.wire import ForAll, ForUser, HostMessage, decode_host_message, decode_prices, decode_signal, encode
 from runtime import channels
+from runtime.engine.entering import SIGNAL_TIME_TO_LIVE
+from runtime.errors import ServerUnavailable
 from runtime.events import EngineInput, FeedChanged, HaltTrading, Heartbeat, PublicEvent, ResumeTrading, SessionRecovered, SignalArrived
 from runtime.market import InstrumentId, Prices
+from runtime.orders import Leg
 from runtime.ports import Bus, Clock, Journal, Store, Subscription
 from runtime.state import SessionStatus
 
@@ -117,8 +121,19 @@ class TraderHost:
             channels.SIGNALS
         )
         for session in await self._store.find("sessions", {"host": self.host_id, "active": True}):
-            await self._load(str(session["_id"]))
+            await self._load_if_sound(str(session["_id"]))
         await report(self._bus, self.host_id, 0)
+
+    async def _load_if_sound(self, user_id: str) -> UserTrader | None:
+        """None when this user's journal cannot be replayed: a fault to be looked into, but no reason to fail the neighbours."""
+        try:
+            return await self._load(user_id)
+        except ServerUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - a poisoned journal must not take the host down
+            logger.opt(exception=True).error("user {} cannot be recovered: {}", user_id, error)
+            await self._store.upsert("sessions", {user_id: {"status": "FAILED", "reason": f"{type(error).__name__} on recovery"}})
+            return None
 
     async def _load(self, user_id: str) -> UserTrader:
         """Bring a user's trader to life as a new incarnation and let it converge before it hears of anything new."""
@@ -137,11 +152,25 @@ class TraderHost:
             return trader
         await self.floor.settle(await self.floor.take(trader, SessionRecovered(ts=self._venue_time(), epoch=epoch)))
         await self.floor.settle(await self._follow_kill_switch(trader))
-        for order in [live.order for live in state.orders.values()]:
-            for event in self.floor.desk.submit(order, self._venue_time(), slippage_percent=state.config.slippage_percent):
-                await self.floor.settle(await self.floor.take(trader, event))
+        await self._place_again(trader)
         logger.info("user {} recovered on {} at epoch {} after {} records", user_id, self.host_id, epoch, number)
         return trader
+
+    async def _place_again(self, trader: UserTrader) -> None:
+        """The paper book died with the process before us; the journal knows what was in it.
+
+        An entry that was to be cancelled, or whose signal has grown old meanwhile, is called off instead.
+        """
+        now, desk, slippage = self._venue_time(), self.floor.desk, trader.state.config.slippage_percent
+        for live in list(trader.state.orders.values()):
+            order = live.order
+            stale = order.leg is Leg.ENTRY and now - order.created_at > SIGNAL_TIME_TO_LIVE
+            if live.cancel_requested or stale:
+                events = desk.cancel(order.order_id, now)
+            else:
+                events = desk.submit(order, now, slippage_percent=slippage)
+            for event in events:
+                await self.floor.settle(await self.floor.take(trader, event))
 
     async def _catch_up_with_market(self) -> None:
         """Newest quotes and venue time, for a newcomer or after a gap in the price channel."""
@@ -155,9 +184,13 @@ class TraderHost:
     # --- input ---
 
     async def _read_prices(self, subscription: Subscription) -> None:
-        async for _, payload in subscription:
-            self._inbox.append(_Prices(time.time_ns(), decode_prices(payload)))
-            self._news.set()
+        while True:
+            try:
+                async for _, payload in subscription:
+                    self._inbox.append(_Prices(time.time_ns(), decode_prices(payload)))
+                    self._news.set()
+            except ServerUnavailable as error:
+                logger.warning("prices wait for Redis: {}", error)
 
     async def _mind_silence(self, speed: float) -> None:
         """Clock exits must not wait for a market-data actor that is dead."""
@@ -173,7 +206,12 @@ class TraderHost:
         stream = channels.host_inbox(self.host_id)
         cursor = self._commands_cursor
         while True:
-            for entry_id, payload in await self._bus.read(stream, cursor, block_seconds=5.0):
+            try:
+                entries = await self._bus.read(stream, cursor, block_seconds=5.0)
+            except ServerUnavailable as error:
+                logger.warning("commands wait for Redis: {}", error)
+                continue
+            for entry_id, payload in entries:
                 cursor = entry_id
                 self._inbox.append(_Command(entry_id, payload))
             self._news.set()
@@ -197,7 +235,11 @@ class TraderHost:
     # --- commands ---
 
     async def _on_command(self, command: _Command) -> None:
-        message: HostMessage = decode_host_message(command.payload)
+        try:
+            message: HostMessage = decode_host_message(command.payload)
+        except msgspec.DecodeError as error:
+            logger.error("entry {} of the host's inbox is no message of ours and is passed over: {}", command.entry_id, error)
+            return
         event = msgspec.structs.replace(message.input, ts=self._venue_time())
         match message:
             case ForAll():
@@ -205,17 +247,19 @@ class TraderHost:
             case ForUser(user_id=user_id):
                 await self._for_user(user_id, event)
         self._commands_cursor = command.entry_id
-        await self._bus.set_key(self._cursor_key, command.entry_id.encode())
+        await unless_redis_is_away(self._bus.set_key(self._cursor_key, command.entry_id.encode()))
 
     async def _for_all(self, event: EngineInput) -> None:
         self._halt = event if isinstance(event, HaltTrading) else None
         turned = [turn for trader in list(self.floor.traders.values()) for turn in await self.floor.take(trader, event)]
         await self.floor.settle(turned)
         if isinstance(event, HaltTrading | ResumeTrading):
-            await self._bus.publish(channels.ACKNOWLEDGED, f"{event.command_id}@{self.host_id}".encode())
+            await unless_redis_is_away(self._bus.publish(channels.ACKNOWLEDGED, f"{event.command_id}@{self.host_id}".encode()))
 
     async def _for_user(self, user_id: str, event: EngineInput) -> None:
-        trader = self.floor.traders.get(user_id) or await self._load(user_id)
+        trader = self.floor.traders.get(user_id) or await self._load_if_sound(user_id)
+        if trader is None:
+            return
         turned = await self.floor.take(trader, event)
         turned += await self._follow_kill_switch(self.floor.traders[user_id])
         await self.floor.settle(turned)
@@ -252,7 +296,7 @@ class TraderHost:
                 }
                 await self._store.upsert("commands", {command_id: outcome})
                 break
-        await self._bus.publish(channels.ACKNOWLEDGED, command_id.encode())
+        await unless_redis_is_away(self._bus.publish(channels.ACKNOWLEDGED, command_id.encode()))
 
     async def _evict(self, trader: UserTrader) -> None:
         """An idle trader's state is in the snapshot; the next command brings it back."""
@@ -298,14 +342,14 @@ class TraderHost:
             await report(self._bus, self.host_id, prices.barrier)
 
     async def _pull_signals(self, upto: str) -> None:
-        while upto != "0" and _is_after(upto, self._signals_cursor):
+        while upto != "0" and is_after(upto, self._signals_cursor):
             entries = await self._bus.read(channels.SIGNALS, self._signals_cursor)
             if not entries:
                 return
             for entry_id, payload in entries:
                 await self._on_signal(payload)
                 self._signals_cursor = entry_id
-                await self._bus.set_key(self._signals_cursor_key, entry_id.encode())
+                await unless_redis_is_away(self._bus.set_key(self._signals_cursor_key, entry_id.encode()))
 
     async def _on_signal(self, payload: bytes) -> None:
         message = decode_signal(payload)
@@ -347,7 +391,7 @@ class TraderHost:
         held = self.floor.held_instruments()
         if held != self._held:
             self._held = held
-            await self._bus.set_field(channels.HELD, self.host_id, encode(sorted(held)))
+            await unless_redis_is_away(self._bus.set_field(channels.HELD, self.host_id, encode(sorted(held))))
 
     def _venue_time(self) -> datetime:
         return self._now or self._clock.now()
@@ -359,12 +403,3 @@ class TraderHost:
     @property
     def _signals_cursor_key(self) -> str:
         return f"shoal:cursor:{self.host_id}:signals"
-
-
-def _is_after(entry_id: str, other: str) -> bool:
-    return _order(entry_id) > _order(other)
-
-
-def _order(entry_id: str) -> tuple[int, int]:
-    milliseconds, _, sequence = entry_id.partition("-")
-    return int(milliseconds), int(sequence or 0)

@@ -25,7 +25,7 @@ def test_every_profile_is_complete(profile: Profile) -> None:
 
 
 def test_the_caller_wins_over_the_environment_and_that_over_the_profile(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert load_settings(Profile.DEMO).speed == 60
+    assert load_settings(Profile.DEMO).speed is None
     monkeypatch.setenv("SHOAL_SPEED", "30")
     monkeypatch.setenv("SHOAL_SEED", "11")
     settings = load_settings(Profile.DEMO, seed=3)

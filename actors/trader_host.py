@@ -85,6 +85,7 @@ class TraderHost:
         self._prices_seq: int | None = None
         self._signals_cursor = "0"
         self._commands_cursor = "0"
+        self._cursor_key, self._signals_cursor_key = f"shoal:cursor:{host_id}", f"shoal:cursor:{host_id}:signals"
         self._feed_up = True
         self._halt: HaltTrading | None = None
         self._held: set[InstrumentId] = set()
@@ -395,11 +396,3 @@ class TraderHost:
 
     def _venue_time(self) -> datetime:
         return self._now or self._clock.now()
-
-    @property
-    def _cursor_key(self) -> str:
-        return f"shoal:cursor:{self.host_id}"
-
-    @property
-    def _signals_cursor_key(self) -> str:
-        return f"shoal:cursor:{self.host_id}:signals"

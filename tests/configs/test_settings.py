@@ -31,7 +31,7 @@ def test_the_caller_wins_over_the_environment_and_that_over_the_profile(monkeypa
     settings = load_settings(Profile.DEMO, seed=3)
 
     assert (settings.speed, settings.seed) == (30, 3)
-    assert settings.heartbeat_interval == timedelta(minutes=1)
+    assert settings.heartbeat_interval == timedelta(minutes=5)
     assert settings.state == Path(".shoal/demo")
 
 

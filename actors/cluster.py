@@ -147,7 +147,8 @@ def _end(name: str) -> None:
 
 def _pid(name: str) -> int | None:
     try:
-        return ray.get(ray.get_actor(name, namespace=NAMESPACE).pid.remote(), timeout=_ANSWER_SECONDS)
+        actor: Any = ray.get_actor(name, namespace=NAMESPACE)
+        return int(ray.get(actor.pid.remote(), timeout=_ANSWER_SECONDS))
     except (ValueError, ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError):
         return None
 

@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+KILLS ?= 40
+USERS ?= 8
+SEED ?= 7
 
 .PHONY: help setup run test test-slow lint fmt bench chaos lock clean
 
@@ -22,7 +25,7 @@ run: setup  ## the demo: real servers, real actors, a made-up market
 	$(BIN)/shoal demo
 
 test: setup  ## everything that takes minutes at most
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow"
 
 test-slow: setup  ## what takes longer
 	$(BIN)/pytest -n 2 -m slow --timeout 1800
@@ -41,7 +44,7 @@ bench: setup  ## measure and print what the README states
 	$(BIN)/pytest -n 0 -s tests/benchmarks -m "slow or not slow" --timeout 1800
 
 chaos: setup  ## kill processes at random and check the books
-	$(BIN)/pytest -n 0 -s tests/faults -m "slow or not slow" --timeout 1800
+	$(BIN)/python -m tests.faults.chaos --kills $(KILLS) --users $(USERS) --seed $(SEED) --json
 
 lock: setup  ## resolve pyproject.toml anew into requirements.lock, with hashes
 	$(BIN)/pip install --quiet --disable-pip-version-check uv

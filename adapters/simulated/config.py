@@ -85,6 +85,9 @@ class FrozenChain(WindowEvent, frozen=True, kw_only=True, tag=True):
 
 
 Special: TypeAlias = OpeningGap | Halt | FeedSilence | DuplicateTicks | LateTicks | OutOfOrderTicks | ChainError | TornChain | FrozenChain
+_SECONDS_PER_TICK = (1, 2, 3, 4, 5, 6, 10, 12, 15)
+"""Whole ticks to the minute, and four of them at least: any candle can be made of four."""
+
 _SpecialT = TypeVar("_SpecialT", bound=SpecialEvent)
 
 
@@ -110,10 +113,11 @@ class SimulationConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A venue that trades one index, its futures and its options.
 
     `annual_volatility` and `rate` are fractions per year. Ticks per second are of each subscribed instrument: of the index,
-    and of contracts (options `option_ticks_per_second`, the future one). `special_sessions` are the dates whose session is
-    not 09:15–15:30 IST on weekdays (no part at all: a holiday). `candles` are recorded 1-minute candles of the index: on
-    those dates the ticks are built so that exactly these candles come out of them; other dates are generated. `start_price`
-    is the first session's open unless recorded candles say otherwise.
+    and of contracts (options `option_ticks_per_second`, the future one); where that is one, `seconds_per_tick` can make all of
+    them tick more seldom. `special_sessions` are the dates whose session is not 09:15–15:30 IST on weekdays (no part at all:
+    a holiday). `candles` are recorded 1-minute candles of the index: on those dates the ticks are built so that exactly these
+    candles come out of them; other dates are generated. `start_price` is the first session's open unless recorded candles say
+    otherwise.
 
     Raises:
         InvalidConfig: a value outside what is allowed.
@@ -127,6 +131,7 @@ class SimulationConfig(msgspec.Struct, frozen=True, kw_only=True):
     rate: float = 0.065
     ticks_per_second: int = 2
     option_ticks_per_second: int = 1
+    seconds_per_tick: int = 1
     strike_step: int = 100
     strikes_each_side: int = 30
     special: tuple[Special, ...] = ()
@@ -144,6 +149,9 @@ class SimulationConfig(msgspec.Struct, frozen=True, kw_only=True):
         _require(1 <= self.ticks_per_second <= 20, "ticks_per_second", self.ticks_per_second, "1 to 20")
         divides = self.option_ticks_per_second > 0 and self.ticks_per_second % self.option_ticks_per_second == 0
         _require(divides, "option_ticks_per_second", self.option_ticks_per_second, "must divide ticks_per_second")
+        _require(self.seconds_per_tick in _SECONDS_PER_TICK, "seconds_per_tick", self.seconds_per_tick, f"one of {_SECONDS_PER_TICK}")
+        fits = self.seconds_per_tick == 1 or self.ticks_per_second == 1
+        _require(fits, "seconds_per_tick", self.seconds_per_tick, "needs ticks_per_second 1")
         _require(self.strike_step > 0, "strike_step", self.strike_step, "must be positive")
         _require(1 <= self.strikes_each_side <= 200, "strikes_each_side", self.strikes_each_side, "1 to 200")
         _require(bool(self.contract_terms), "contract_terms", (), "give at least one row")

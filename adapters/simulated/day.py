@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from math import log
@@ -26,7 +27,7 @@ _VOLATILITY_LEVERAGE = -8.0
 
 
 class Grid:
-    """The steps of one session, `ticks_per_second` of them a second, from its first open to its last close.
+    """The steps of one session, `per_second` of them a second (perhaps less than one), from its first open to its last close.
 
     Step i starts at `times[i]` and ends at `times[i + 1]`; all times in UTC.
     """
@@ -34,8 +35,8 @@ class Grid:
     def __init__(self, day: date, config: SimulationConfig, calendar: ExchangeCalendar) -> None:
         parts = calendar.session(day)
         self.day = day
-        self.per_second = config.ticks_per_second
-        self.per_minute = 60 * config.ticks_per_second
+        self.per_second = Fraction(config.ticks_per_second, config.seconds_per_tick)
+        self.per_minute = int(60 * self.per_second)
         self.opened_at, self.closed_at = parts[0][0].astimezone(UTC), parts[-1][1].astimezone(UTC)
         self.minutes = (self.closed_at - self.opened_at) // _MINUTE
         self.steps = self.minutes * self.per_minute
@@ -48,7 +49,8 @@ class Grid:
     @cached_property
     def times(self) -> Sequence[datetime]:
         """Start of every step, and the end of the last: `steps` + 1 values."""
-        return [self.opened_at + timedelta(microseconds=step * 1_000_000 // self.per_second) for step in range(self.steps + 1)]
+        ticks, seconds = self.per_second.as_integer_ratio()
+        return [self.opened_at + timedelta(microseconds=step * seconds * 1_000_000 // ticks) for step in range(self.steps + 1)]
 
     def first_step(self, ts: datetime) -> int:
         """The first step that starts at `ts` or later, within 0 … steps."""
@@ -86,9 +88,9 @@ class MarketDay(msgspec.Struct, frozen=True, kw_only=True):
         live = np.flatnonzero(self.live[:upto])
         return int(live[-1]) if len(live) else int(np.argmax(self.live))
 
-    def live_steps(self, per_second: int) -> Steps:
-        """Steps at which an instrument with so many ticks a second trades."""
-        stride = self.grid.per_second // per_second
+    def live_steps(self, per_second: int | Fraction) -> Steps:
+        """Steps at which an instrument with so many ticks a second trades; every one if there are fewer."""
+        stride = max(int(self.grid.per_second // per_second), 1)
         steps = np.arange(0, self.grid.steps, stride)
         return steps[self.live[steps]]
 

@@ -46,7 +46,7 @@ def _delayed(arrives: Steps, day: MarketDay, config: SimulationConfig, random: G
     displaced = swapped
     for event in config.specials(LateTicks, day.date):
         late = _drawn([event], len(arrives), random)
-        delayed[late] = arrives[late] + event.seconds * day.grid.per_second
+        delayed[late] = arrives[late] + max(int(event.seconds * day.grid.per_second), 1)
         displaced = displaced | late
     return np.minimum(delayed, day.grid.steps - 1), displaced
 

@@ -95,7 +95,7 @@ class SimulatedFeed:
         step = grid.first_step(self._now)
         silences = [(*grid.window(event), event.announced) for event in self._market.config.specials(FeedSilence, session)]
         while step < grid.steps:
-            end = min(step + _CHUNK_SECONDS * grid.per_second, grid.steps)
+            end = min(step + int(_CHUNK_SECONDS * grid.per_second), grid.steps)
             revision = self._revision
             for offset, batch in enumerate(self._chunk(day, step, end)):
                 yield grid.times[step + offset + 1], _silenced(batch, day, step + offset, silences)

@@ -87,4 +87,4 @@ def popularity(strike: Array, right: Right) -> Array:
 def step_years(day: MarketDay, expiry: date, steps: Steps) -> Array:
     """Time to expiry at the start of each step."""
     left = years_to_expiry(expiry, day.grid.opened_at)
-    return np.maximum(left - steps / (day.grid.per_second * _YEAR.total_seconds()), 0.0)
+    return np.maximum(left - steps / (float(day.grid.per_second) * _YEAR.total_seconds()), 0.0)

@@ -12,7 +12,7 @@ from adapters.simulated import FreePacer, SimulatedFeed, SimulationConfig
 from adapters.simulated.config import DuplicateTicks, FeedSilence, Halt, LateTicks, OutOfOrderTicks
 from runtime.candles import CandleBuilder
 from runtime.errors import InvalidInput
-from runtime.market import IST, Candle, FeedClock, FeedGap, FeedStatus, Timeframe
+from runtime.market import IST, Candle, FeedClock, FeedGap, FeedStatus, Tick, Timeframe
 from tests.adapters.simulated.builders import CALL, DAY, FUTURE, INDEX, PUT, at, market, rebuilt, streamed, ticks_of
 from tests.adapters.simulated.recorded import recorded_day
 
@@ -52,11 +52,19 @@ def candles(draw: st.DrawFn) -> list[Candle]:
     return drawn
 
 
-@given(candles(), st.integers(0, 99), st.sampled_from([1, 2, 5]))
+@given(candles(), st.integers(0, 99), st.sampled_from([(1, 1), (2, 1), (5, 1), (1, 2), (1, 15)]))
 @settings(max_examples=40, deadline=None)
-def test_any_candles_come_back_out_of_their_ticks(recorded: list[Candle], seed: int, ticks_per_second: int) -> None:
-    replay = market(candles={DAY: recorded}, special_sessions=SHORT, seed=seed, ticks_per_second=ticks_per_second)
+def test_any_candles_come_back_out_of_their_ticks(recorded: list[Candle], seed: int, rate: tuple[int, int]) -> None:
+    replay = market(candles={DAY: recorded}, special_sessions=SHORT, seed=seed, ticks_per_second=rate[0], seconds_per_tick=rate[1])
     assert rebuilt(asyncio.run(streamed(replay, [INDEX])), INDEX) == recorded
+
+
+async def test_a_slow_market_ticks_every_few_seconds_all_instruments_alike() -> None:
+    batches = await streamed(market(special_sessions=SHORT, ticks_per_second=1, seconds_per_tick=5), ALL)
+
+    clocks = [event.ts for batch in batches for event in batch if isinstance(event, FeedClock)]
+    assert [after - before for before, after in pairwise(clocks)] == [timedelta(seconds=5)] * (15 * 12 - 1)
+    assert all({event.instrument for event in batch if isinstance(event, Tick)} == set(ALL) for batch in batches)
 
 
 @given(st.integers(0, 10_000))

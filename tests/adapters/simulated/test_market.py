@@ -278,6 +278,8 @@ async def test_the_chain_fails_as_asked() -> None:
         ("annual_volatility", {"annual_volatility": 0.0}),
         ("ticks_per_second", {"ticks_per_second": 0}),
         ("option_ticks_per_second", {"ticks_per_second": 3, "option_ticks_per_second": 2}),
+        ("seconds_per_tick", {"ticks_per_second": 1, "seconds_per_tick": 7}),
+        ("seconds_per_tick", {"ticks_per_second": 2, "seconds_per_tick": 5}),
         ("special.minutes", {"special": (TornChain(start=time(10), minutes=1), Halt(start=time(11), minutes=0))}),
     ],
 )

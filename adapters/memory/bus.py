@@ -111,9 +111,11 @@ class MemoryBus:
         return await _first(take, log, block_seconds or 0, look_again=self._abandoned_seconds)
 
     async def acknowledge(self, stream: str, group: str, *entry_ids: str) -> None:
-        pending = self.server.streams[stream].groups.setdefault(group, Group()).pending
+        log = self.server.streams[stream]
+        pending = log.groups.setdefault(group, Group()).pending
         for entry_id in entry_ids:
             pending.pop(number_of(entry_id), None)
+        log.delete(map(number_of, entry_ids))
 
     async def last_id(self, stream: str) -> str:
         number = self.server.streams[stream].last_number

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
+from collections.abc import Iterable
+from operator import attrgetter
 from typing import NamedTuple
+
+_NUMBER = attrgetter("number")
 
 
 class Entry(NamedTuple):
@@ -20,7 +25,7 @@ class Stream:
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: list[asyncio.Future[bool]] = []
         self.groups: dict[str, Group] = {}
         self.last_number = 0
 
@@ -32,32 +37,35 @@ class Stream:
             del self._entries[: len(self._entries) - max_length]
         waiting, self._waiting = self._waiting, []
         for waiter in waiting:
-            if not waiter.done():
-                waiter.set_result(None)
+            _settle(waiter, True)
         return entry
 
     def after(self, number: int, count: int) -> list[Entry]:
-        if number >= self.last_number or not self._entries:
-            return []
-        start = max(0, number + 1 - self._entries[0].number)
+        start = bisect_left(self._entries, number + 1, key=_NUMBER)
         return self._entries[start : start + count]
 
     def get(self, number: int) -> Entry | None:
-        """None once it is trimmed away."""
+        """None once it is trimmed away or deleted."""
         found = self.after(number - 1, 1)
         return found[0] if found and found[0].number == number else None
 
+    def delete(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            index = bisect_left(self._entries, number, key=_NUMBER)
+            if index < len(self._entries) and self._entries[index].number == number:
+                del self._entries[index]
+
     async def wait(self, seconds: float) -> bool:
         """For the next entry; False if none came in time."""
-        waiter = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._waiting = [waiter for waiter in self._waiting if not waiter.done()]
+        waiter: asyncio.Future[bool] = loop.create_future()
         self._waiting.append(waiter)
+        expiry = loop.call_later(seconds, _settle, waiter, False)
         try:
-            async with asyncio.timeout(seconds):
-                await waiter
-        except TimeoutError:
-            self._waiting = [other for other in self._waiting if other is not waiter]
-            return False
-        return True
+            return await waiter
+        finally:
+            expiry.cancel()
 
 
 class Group:
@@ -66,6 +74,11 @@ class Group:
     def __init__(self) -> None:
         self.delivered = 0
         self.pending: dict[int, tuple[str, float]] = {}
+
+
+def _settle(waiter: asyncio.Future[bool], result: bool) -> None:
+    if not waiter.done():
+        waiter.set_result(result)
 
 
 def number_of(entry_id: str) -> int:

@@ -40,6 +40,7 @@ from runtime.signal_engine import StrategySpec
 PLATFORM = "_platform"
 """The user id under which answers that belong to no user are published."""
 RECONCILE_SECONDS = 2.0
+RELEASE_SECONDS = 30.0
 REROUTE_SECONDS = 5.0
 INBOX_LENGTH = 100_000
 _decode_config = msgspec.json.Decoder(SessionConfig).decode
@@ -281,16 +282,19 @@ class Supervisor:
         }
         wanted = tuple(specs[key] for key in sorted(specs))
         if always or wanted != self._specs:
-            self._specs = wanted
             await self._bus.append(channels.MARKET_CONTROL, encode(SetStrategies(specs=wanted)), max_length=1_000)
+            self._specs = wanted
 
     async def _keep_reconciling(self) -> None:
+        release_at = 0.0
         while True:
             await self._clock.sleep(RECONCILE_SECONDS)
             try:
                 async with self._turn:
                     await self._reroute_lost()
-                    await self._release_stopped()
+                    if self._loop_time() >= release_at:  # reads every session: seldom
+                        await self._release_stopped()
+                        release_at = self._loop_time() + RELEASE_SECONDS
             except ServerUnavailable as error:
                 logger.warning("reconciling waits for a server: {}", error)
 
@@ -311,13 +315,15 @@ class Supervisor:
         """Forget sessions whose traders are idle, and end the processes that were theirs alone."""
         active = {str(session["_id"]): session for session in await self._store.find("sessions", {"active": True})}
         busy = {pending.message.user_id for pending in self._pending.values() if isinstance(pending.message, ForUser)}
-        for user_id in [user for user in self._placements if user not in active and user not in busy]:
+        stopped = [user for user in self._placements if user not in active and user not in busy]
+        for user_id in stopped:
             placement = self._placements.pop(user_id)
             self._configs.pop(user_id, None)
             if placement.kind is PlacementKind.DEDICATED:
                 await self._placer.remove(placement.host_id)
                 await report(self._bus, placement.host_id, GONE)
-        await self._want_strategies()
+        if stopped:
+            await self._want_strategies()
 
     # --- lookups ---
 

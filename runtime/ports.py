@@ -58,7 +58,9 @@ class Bus(Protocol):
         """New entries, preceded once after a (re)start by those this group left unacknowledged for over a few seconds."""
         ...
 
-    async def acknowledge(self, stream: str, group: str, *entry_ids: str) -> None: ...
+    async def acknowledge(self, stream: str, group: str, *entry_ids: str) -> None:
+        """These entries are done with: never handed out again, and deleted, as a sender may have put a secret in them."""
+        ...
 
     async def last_id(self, stream: str) -> str:
         """Id of the newest entry, "0" for an empty stream."""

@@ -28,6 +28,8 @@ appendfsync always
 save ""
 maxmemory 1gb
 maxmemory-policy noeviction
+# A slow command would be kept with its arguments, a user's token among them.
+slowlog-log-slower-than -1
 # Keeps the configuration's path on the command line, by which a leftover is recognised as ours.
 set-proc-title no
 """

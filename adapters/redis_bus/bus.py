@@ -96,7 +96,8 @@ class RedisBus:
         return _payloads(found)
 
     async def acknowledge(self, stream: str, group: str, *entry_ids: str) -> None:
-        if entry_ids:
+        if entry_ids:  # deleted first: an entry that is still pending when we die is found again, one that is not never is
+            await self._connection.run("XDEL", self._prefix + stream, *entry_ids)
             await self._connection.run("XACK", self._prefix + stream, group, *entry_ids)
 
     async def last_id(self, stream: str) -> str:

@@ -113,15 +113,18 @@ async def test_what_a_dead_consumer_held_for_long_goes_to_another_once(buses: Bu
     assert await heir.read_group("commands", "supervisor", "heir", block_seconds=1) == []
 
 
-async def test_what_is_acknowledged_is_never_handed_out_again(buses: BusFactory) -> None:
+async def test_what_is_acknowledged_is_never_handed_out_again_and_gone(buses: BusFactory) -> None:
     bus = buses()
     await bus.create_group("commands", "supervisor")
-    entry = await bus.append("commands", b"a", max_length=KEPT)
+    entries = [await bus.append("commands", payload, max_length=KEPT) for payload in (b"a", b"b", b"c")]
     await bus.read_group("commands", "supervisor", "one")
-    await bus.acknowledge("commands", "supervisor", entry)
+    await bus.acknowledge("commands", "supervisor", entries[1])
+    assert await bus.read("commands", "0") == [(entries[0], b"a"), (entries[2], b"c")]
+    await bus.acknowledge("commands", "supervisor", *entries)
 
     assert await buses().read_group("commands", "supervisor", "one") == []
     assert await buses().read_group("commands", "supervisor", "two", block_seconds=1) == []
+    assert await bus.read("commands", "0") == []
 
 
 async def test_keys_and_fields_keep_their_bytes(bus: Bus) -> None:

@@ -196,8 +196,9 @@ class TraderHost:
     async def _mind_silence(self, speed: float) -> None:
         """Clock exits must not wait for a market-data actor that is dead."""
         loop = asyncio.get_running_loop()
+        silent = 0.0
         while True:
-            await self._clock.sleep(1.0)
+            await self._clock.sleep(max(SILENCE_SECONDS - silent, 1.0))
             silent = loop.time() - self._heard_at
             if self._heard_ts is not None and silent > SILENCE_SECONDS:
                 self._inbox.append(_Silence(self._heard_ts + timedelta(seconds=silent * speed)))
@@ -317,14 +318,16 @@ class TraderHost:
             await self._report_held()
 
     async def _on_prices(self, prices: Prices, received_at_ns: int) -> None:
-        self._heard_at, self._heard_ts = asyncio.get_running_loop().time(), prices.ts
+        self._heard_at = asyncio.get_running_loop().time()
+        is_old = self._heard_ts is not None and prices.ts < self._heard_ts  # sent again after a lost connection or a restart
+        self._heard_ts = self._heard_ts if is_old else prices.ts
         if self._prices_seq is not None and prices.seq != self._prices_seq + 1:
             await self._catch_up_with_market()
         self._prices_seq = prices.seq
         await self._pull_signals(prices.signals_id)
         self._now = max(self._now or prices.ts, prices.ts)
         floor, stopwatch = self.floor, Stopwatch(tick_received_at_ns=received_at_ns)
-        if turned := await floor.on_prices(prices):
+        if not is_old and (turned := await floor.on_prices(prices)):
             await floor.settle(turned, stopwatch)
             await self._report_held()
         if turned := await floor.wake_due(self._now):
@@ -343,7 +346,7 @@ class TraderHost:
             await report(self._bus, self.host_id, prices.barrier)
 
     async def _pull_signals(self, upto: str) -> None:
-        while upto != "0" and is_after(upto, self._signals_cursor):
+        while upto not in {"0", self._signals_cursor} and is_after(upto, self._signals_cursor):
             entries = await self._bus.read(channels.SIGNALS, self._signals_cursor)
             if not entries:
                 return

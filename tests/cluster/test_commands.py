@@ -13,9 +13,8 @@ import redis
 from runtime import channels
 from runtime.events import EventType, PublicEvent
 from tests.cluster.conftest import Platform
-from tests.faults.outside import Door, Outside
+from tests.faults.outside import DOORS, Door, Outside
 
-DOORS: tuple[Door, ...] = ("channel", "stream")
 LIMIT = 64 * 1024
 
 

@@ -19,6 +19,7 @@ from runtime import channels
 from runtime.events import EventType, PublicEvent
 
 Door = Literal["channel", "stream"]
+DOORS: tuple[Door, ...] = ("channel", "stream")
 ANSWERS = frozenset({EventType.COMMAND_ACCEPTED, EventType.COMMAND_REJECTED})
 READ_BLOCK_MS = 100
 

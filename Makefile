@@ -40,8 +40,8 @@ fmt: setup  ## rewrite the sources in the agreed format
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format --quiet .
 
-bench: setup  ## measure and print what the README states
-	$(BIN)/pytest -n 0 -s tests/benchmarks -m "slow or not slow" --timeout 1800
+bench: setup  ## measure what the README states; some of it with ONLY="latency day"
+	$(BIN)/python -m tests.benchmarks --json $(ONLY)
 
 chaos: setup  ## kill processes at random and check the books
 	$(BIN)/python -m tests.faults.chaos --kills $(KILLS) --users $(USERS) --seed $(SEED) --json

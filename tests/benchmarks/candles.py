@@ -5,8 +5,6 @@ The baseline in the same run is a bare Python loop over the same ticks that read
 
 from __future__ import annotations
 
-import json
-import platform
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -15,11 +13,12 @@ from datetime import datetime, timedelta
 from runtime.candles import CandleBuilder
 from runtime.indicators import Atr, Ema, Vwap
 from runtime.market import IST, Candle, Tick
+from tests.benchmarks.report import figure, publish
 
 TICKS = 200_000
 TICKS_PER_SECOND = 10
 REPEATS = 15
-GOAL_NS = 2_000
+GOAL_NS = {"p50": 2_000.0}
 OPEN = datetime(2026, 11, 20, 9, 15, tzinfo=IST)
 
 
@@ -69,38 +68,31 @@ def bare_loop(stream: Sequence[Tick]) -> None:
 
 
 def nanoseconds(work: Callable[[], object], items: int) -> list[float]:
-    """Processor time per item, ascending, one figure a repeat: nothing here waits, so it is a quiet machine's wall time."""
+    """Processor time per item, one figure a repeat: nothing here waits, so it is a quiet machine's wall time."""
     figures: list[float] = []
     for _ in range(REPEATS):
         started = time.process_time_ns()
         work()
         figures.append((time.process_time_ns() - started) / items)
-    return sorted(figures)
-
-
-def percentile(figures: Sequence[float], fraction: float) -> float:
-    return round(figures[min(int(len(figures) * fraction), len(figures) - 1)], 1)
+    return figures
 
 
 def main() -> None:
     stream = ticks()
     candles = build_candles(stream) * 100
-    measured = {
-        "tick_to_candle": nanoseconds(lambda: build_candles(stream), TICKS),
-        "tick_to_candle_and_four_indicators": nanoseconds(lambda: build_candles_and_indicators(stream), TICKS),
-        "four_indicators_per_candle": nanoseconds(lambda: update_indicators(candles), len(candles)),
-        "baseline_bare_loop": nanoseconds(lambda: bare_loop(stream), TICKS),
-    }
-    p50 = {name: percentile(figures, 0.5) for name, figures in measured.items()}
-    report = {
-        "machine": {"platform": platform.platform(), "processor": platform.machine(), "python": platform.python_version()},
-        "sizes": {"ticks": TICKS, "ticks_per_minute": TICKS_PER_SECOND * 60, "repeats": REPEATS},
-        "nanoseconds": {name: {"p50": p50[name], "p99": percentile(figures, 0.99)} for name, figures in measured.items()},
-        "ratio_to_baseline": round(p50["tick_to_candle_and_four_indicators"] / p50["baseline_bare_loop"], 2),
-        "goal_nanoseconds": GOAL_NS,
-        "goal_met": p50["tick_to_candle_and_four_indicators"] <= GOAL_NS,
-    }
-    print(json.dumps(report, indent=2))
+    bare = ("a bare loop over the ticks", nanoseconds(lambda: bare_loop(stream), TICKS))
+    figures = [
+        figure("a tick to candles", "ns", nanoseconds(lambda: build_candles(stream), TICKS), baseline=bare),
+        figure(
+            "a tick to candles and four indicators",
+            "ns",
+            nanoseconds(lambda: build_candles_and_indicators(stream), TICKS),
+            goal=GOAL_NS,
+            baseline=bare,
+        ),
+        figure("four indicators, a candle", "ns", nanoseconds(lambda: update_indicators(candles), len(candles))),
+    ]
+    publish("candles", {"ticks": TICKS, "ticks_per_minute": TICKS_PER_SECOND * 60, "repeats": REPEATS}, figures)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,6 @@ from adapters.redis_bus import RedisBus
 from runtime import channels
 from runtime.events import JournalRecord, PublicEvent, StartSession
 from runtime.market import Prices, Quote
-from runtime.ports import Subscription
 from runtime.session import Protection, RiskLimits
 from runtime.signals import Side
 from tests.benchmarks.report import Figure, figure, publish

@@ -29,7 +29,12 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def figure(
-    name: str, unit: str, values: Sequence[float], *, goal: dict[str, float] | None = None, baseline: tuple[str, Sequence[float]] | None = None
+    name: str,
+    unit: str,
+    values: Sequence[float],
+    *,
+    goal: dict[str, float] | None = None,
+    baseline: tuple[str, Sequence[float]] | None = None,
 ) -> Figure:
     """`goal` is {"p50" or "p99": the most it may be}; `baseline` a name and what it measured in the same run and unit."""
     p50, p99 = (rounded(float(value)) for value in np.percentile(values, [50, 99]))

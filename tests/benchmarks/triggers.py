@@ -76,7 +76,9 @@ class Floor:
         trader = UserTrader(user, state=EngineState(user_id=user), number=0, epoch=1)
         trader.take(StartSession(ts=at("09:15"), command_id="c", config=SETTINGS))
         stop = float(ENTRY - 1_000 - STOP_STEP * level)
-        long = signal(Side.LONG, instrument=instrument, contract_price=entry, contract_bid=entry, contract_ask=entry, stop=stop, target=None)
+        long = signal(
+            Side.LONG, instrument=instrument, contract_price=entry, contract_bid=entry, contract_ask=entry, stop=stop, target=None
+        )
         (order,) = orders(trader.take(SignalArrived(ts=self._now, signal=long))[1])
         trader.take(OrderFilled(ts=self._now, order_id=order.order_id, fill_id="1", quantity=order.quantity, price=ENTRY))
         self.floor.admit(trader)
@@ -125,7 +127,9 @@ async def measure(positions: int, journal: Journal, where: str) -> list[Figure]:
     ticks = await repeated(floor.tick)
     of = f"{positions:,} positions, {where}"
     return [
-        figure(f"tick to stop order, {of}", "ms", floor.outbox.milliseconds[WARM_UP * TOUCHED_PER_TICK :], goal=GOAL_MS, baseline=everybody),
+        figure(
+            f"tick to stop order, {of}", "ms", floor.outbox.milliseconds[WARM_UP * TOUCHED_PER_TICK :], goal=GOAL_MS, baseline=everybody
+        ),
         figure(f"a tick, everything settled, {of}", "ms", ticks),
         figure(f"a tick that touches nobody, {of}", "ms", untouched, baseline=everybody),
     ]

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import redis
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure
+from pymongo.errors import PyMongoError
 
 from adapters.embedded import EmbeddedServers, ServerUrls, binaries
 from adapters.embedded.binaries import Wheel
@@ -40,7 +40,7 @@ def answering(look: Callable[[], object]) -> bool:
     def succeeds() -> bool:
         try:
             look()
-        except (redis.ConnectionError, OperationFailure):
+        except (redis.ConnectionError, PyMongoError):
             return False
         return True
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import redis
 from pymongo import MongoClient
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from adapters.embedded import EmbeddedServers, ServerUrls, binaries
 from adapters.embedded.binaries import Wheel

@@ -216,18 +216,22 @@ class Supervisor:
         return config
 
     async def _route(self, user_id: str, event: EngineInput, command_id: str, entry_id: str | None) -> None:
-        host_id, message = self._host_of(user_id), ForUser(user_id=user_id, input=event)
-        entries = [] if entry_id is None else [entry_id]
+        """A repeat of what is under way sends that again, and waits for its answer with it."""
+        pending = self._pending.get(command_id)
+        if pending is None:
+            message = ForUser(user_id=user_id, input=event)
+            pending = self._pending[command_id] = _Pending(self._loop_time(), self._host_of(user_id), message, [])
         if entry_id is not None:
             await self._store.upsert("commands", {command_id: {"entry_id": entry_id}})
-        self._pending[command_id] = _Pending(self._loop_time(), host_id, message, entries)
-        await self._send(host_id, message)
+            pending.entries.append(entry_id)
+        await self._send(pending.host_id, pending.message)
 
     async def _send(self, host_id: str, message: HostMessage) -> None:
         await self._bus.append(channels.host_inbox(host_id), encode(message), max_length=INBOX_LENGTH)
 
     async def _halt(self, event: HaltTrading) -> None:
-        await self._store.upsert("platform", {"halt": {"active": True, "reason": event.reason, "command_id": event.command_id}})
+        halt = {"active": True, "reason": event.reason, "command_id": event.command_id, "positions": event.positions}
+        await self._store.upsert("platform", {"halt": halt})
         await self._send_all(ForAll(input=event))
 
     async def _resume(self, event: ResumeTrading) -> None:

@@ -15,7 +15,9 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 from loguru import logger
 
+from actors.answers import Answers
 from actors.desk import PaperDesk
+from actors.kill_switch import KillSwitch
 from actors.outbox import Outbox
 from actors.pace import report
 from actors.streams import is_after, unless_redis_is_away
@@ -24,8 +26,8 @@ from actors.user_trader import UserTrader, replay
 from actors.wire import ForAll, ForUser, HostMessage, decode_host_message, decode_prices, decode_signal, encode
 from runtime import channels
 from runtime.engine.entering import SIGNAL_TIME_TO_LIVE
-from runtime.errors import ServerUnavailable
-from runtime.events import EngineInput, FeedChanged, HaltTrading, Heartbeat, PublicEvent, ResumeTrading, SessionRecovered, SignalArrived
+from runtime.errors import Fenced, ServerUnavailable
+from runtime.events import EngineInput, FeedChanged, HaltTrading, Heartbeat, ResumeTrading, SessionRecovered, SignalArrived
 from runtime.market import InstrumentId, Prices
 from runtime.orders import Leg
 from runtime.ports import Bus, Clock, Journal, Store, Subscription
@@ -55,7 +57,6 @@ SILENCE_SECONDS = 5.0
 """Without a price message for this long (they come every second of a live market) the market data counts as dead."""
 
 _Item: TypeAlias = _Prices | _Command | _Silence
-_decode_event = msgspec.json.Decoder(PublicEvent).decode
 
 
 class TraderHost:
@@ -78,6 +79,7 @@ class TraderHost:
         self.ready = asyncio.Event()
         self._bus, self._journal, self._store, self._clock = bus, journal, store, clock
         self.outbox = Outbox(bus, store, clock)
+        self._answers = Answers(bus, store, journal)
         self.floor = TradingFloor(journal=journal, outbox=self.outbox, desk=PaperDesk())
         self._inbox: deque[_Item] = deque()
         self._news = asyncio.Event()
@@ -87,7 +89,7 @@ class TraderHost:
         self._commands_cursor = "0"
         self._cursor_key, self._signals_cursor_key = f"shoal:cursor:{host_id}", f"shoal:cursor:{host_id}:signals"
         self._feed_up = True
-        self._halt: HaltTrading | None = None
+        self._kill_switch = KillSwitch()
         self._held: set[InstrumentId] = set()
         self._heartbeat = heartbeat
         self._housekeeping = housekeeping
@@ -114,15 +116,15 @@ class TraderHost:
     async def _recover(self) -> None:
         """Market, kill switch and cursors first; then every session placed here, reconciled before anything new is read."""
         await self._catch_up_with_market()
-        halt = await self._store.get("platform", "halt")
-        if halt is not None and halt.get("active"):
-            self._halt = HaltTrading(ts=self._venue_time(), command_id=str(halt["command_id"]), reason=str(halt["reason"]))
+        await self._kill_switch.read(self._store, self._venue_time())
         self._commands_cursor = (await self._bus.get_key(self._cursor_key) or b"0").decode()
-        self._signals_cursor = (await self._bus.get_key(self._signals_cursor_key) or b"").decode() or await self._bus.last_id(
-            channels.SIGNALS
-        )
+        newest = await self._bus.last_id(channels.SIGNALS)
+        self._signals_cursor = (await self._bus.get_key(self._signals_cursor_key) or newest.encode()).decode()
         for session in await self._store.find("sessions", {"host": self.host_id, "active": True}):
             await self._load_if_sound(str(session["_id"]))
+        if all(trader.state.is_idle for trader in self.floor.traders.values()):  # what was said before concerns nobody here
+            self._signals_cursor = newest
+        await self._bus.set_key(self._signals_cursor_key, self._signals_cursor.encode())
         await report(self._bus, self.host_id, 0)
 
     async def _load_if_sound(self, user_id: str) -> UserTrader | None:
@@ -224,6 +226,7 @@ class TraderHost:
             self._news.clear()
             while self._inbox:
                 await self._handle(self._inbox.popleft())
+                await self._yield_to_successor()
 
     async def _handle(self, item: _Item) -> None:
         match item:
@@ -233,6 +236,18 @@ class TraderHost:
                 await self._on_command(item)
             case _Silence():
                 await self._on_silence(item.ts)
+
+    async def _yield_to_successor(self) -> None:
+        """A user who was moved is another host's now. One that still belongs here was taken by a process of our own name.
+
+        Raises:
+            Fenced: so that this process ends; that other one has all of its users.
+        """
+        while self.floor.fenced:
+            trader = self.floor.fenced.pop()
+            session = await self._store.get("sessions", trader.user_id)
+            if session is not None and session.get("host") == self.host_id:
+                raise Fenced(trader.user_id, trader.epoch)
 
     # --- commands ---
 
@@ -252,7 +267,8 @@ class TraderHost:
         await unless_redis_is_away(self._bus.set_key(self._cursor_key, command.entry_id.encode()))
 
     async def _for_all(self, event: EngineInput) -> None:
-        self._halt = event if isinstance(event, HaltTrading) else None
+        if isinstance(event, HaltTrading | ResumeTrading):
+            self._kill_switch.turn(event)
         turned = [turn for trader in list(self.floor.traders.values()) for turn in await self.floor.take(trader, event)]
         await self.floor.settle(turned)
         if isinstance(event, HaltTrading | ResumeTrading):
@@ -263,46 +279,29 @@ class TraderHost:
         if trader is None:
             return
         turned = await self.floor.take(trader, event)
-        turned += await self._follow_kill_switch(self.floor.traders[user_id])
+        turned += await self._follow_kill_switch(self.floor.traders.get(user_id, trader))
         await self.floor.settle(turned)
         trader = self.floor.traders.get(user_id)
         if trader is None:  # fenced while settling
             return
         self.floor.refresh(trader)
         state = trader.state
+        if state.is_idle:
+            await self.outbox.drained()  # a process of its own may be ended as soon as the session counts as inactive
         session = {"active": not state.is_idle, "status": state.status, "mode": state.config.mode, "updated_at": event.ts}
         await self._store.upsert("sessions", {user_id: session | ({} if state.is_idle else {"host": self.host_id})})
         command_id: str | None = getattr(event, "command_id", None)
         if command_id is not None:
-            await self._record_outcome(user_id, command_id, [text for turn in turned for text in turn.record.events])
+            await self._answers.record(user_id, command_id, [text for turn in turned for text in turn.record.events])
         if state.is_idle:
             await self._evict(trader)
 
     async def _follow_kill_switch(self, trader: UserTrader) -> list[Turned]:
-        """A trader that was away learns here that the platform was halted or resumed meanwhile."""
-        if self._halt is not None and trader.state.platform_halt is None:
-            return await self.floor.take(trader, msgspec.structs.replace(self._halt, ts=self._venue_time()))
-        if self._halt is None and trader.state.platform_halt is not None:
-            return await self.floor.take(trader, ResumeTrading(ts=self._venue_time(), command_id=""))
-        return []
-
-    async def _record_outcome(self, user_id: str, command_id: str, events: list[str]) -> None:
-        for text in events:
-            event = _decode_event(text)
-            if event.data.get("command_id") == command_id:
-                outcome = {
-                    "user_id": user_id,
-                    "accepted": event.type == "COMMAND_ACCEPTED",
-                    "outcome": event.data,
-                    "event_id": event.event_id,
-                }
-                await self._store.upsert("commands", {command_id: outcome})
-                break
-        await unless_redis_is_away(self._bus.publish(channels.ACKNOWLEDGED, command_id.encode()))
+        news = self._kill_switch.news_for(trader.state, self._venue_time())
+        return [] if news is None else await self.floor.take(trader, news)
 
     async def _evict(self, trader: UserTrader) -> None:
         """An idle trader's state is in the snapshot; the next command brings it back."""
-        await self.outbox.drained()
         await self._journal.save_snapshot(trader.user_id, trader.number, trader.snapshot())
         self.floor.dismiss(trader.user_id)
 

@@ -57,6 +57,8 @@ class TradingFloor:
         self.traders: dict[str, UserTrader] = {}
         self.subscribers: dict[str, dict[str, None]] = {}
         """strategy key -> users, in order of arrival."""
+        self.fenced: list[UserTrader] = []
+        """Dismissed because a newer incarnation has written to their journals; for the host to draw its conclusion."""
         self._journal, self._outbox, self.desk = journal, outbox, desk
         self._triggers = TriggerBook()
         self._wakes: dict[str, datetime] = {}
@@ -144,6 +146,7 @@ class TradingFloor:
             for user_id in fenced:
                 logger.warning("user {} was taken over by a newer incarnation: dismissed here", user_id)
                 self.dismiss(user_id)
+            self.fenced += {item.trader.user_id: item.trader for item in turned if item.trader.user_id in fenced}.values()
             answers: list[Turned] = []
             for item in turned:
                 if item.record.user_id not in fenced:

@@ -38,7 +38,7 @@ def test_an_access_token_is_found_nowhere_but_sealed_in_the_vault(platform: Plat
     sealed = [document for collection, document in _documents(system) if collection == "broker_credentials" and document["user_id"] == user]
     assert [document["broker"] for document in sealed] == ["paper"]
     outside.wait(lambda: outside.redis.xlen(channels.COMMANDS_STREAM) == 0, 10, "all commands being done with")
-    assert {place.partition(" ")[0] for place in _places(system, user)} >= {"document", "key", "file"}  # the search does find things
+    assert {place.partition(" ")[0] for place in _places(system, user)} >= {"document", "key"}  # the search does find things
     assert _places(system, CANARY) == []
 
 

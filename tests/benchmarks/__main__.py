@@ -11,7 +11,7 @@ import subprocess
 import sys
 from typing import Any
 
-NAMES = ("candles", "triggers", "venue", "virtual_day", "storage", "bus", "latency", "boot", "day")
+NAMES = ("candles", "triggers", "venue", "virtual_day", "storage", "bus", "latency", "fan_out", "boot", "day")
 SECONDS_MAX = 600
 
 

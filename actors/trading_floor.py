@@ -30,7 +30,7 @@ from runtime.events import (
     Watch,
 )
 from runtime.market import InstrumentId, Prices, Quote
-from runtime.orders import Leg
+from runtime.orders import Leg, OrderEvent
 from runtime.ports import Journal
 from runtime.triggers import TriggerBook
 
@@ -147,14 +147,15 @@ class TradingFloor:
                 logger.warning("user {} was taken over by a newer incarnation: dismissed here", user_id)
                 self.dismiss(user_id)
             self.fenced += {item.trader.user_id: item.trader for item in turned if item.trader.user_id in fenced}.values()
-            answers: list[Turned] = []
-            for item in turned:
-                if item.record.user_id not in fenced:
-                    answers += await self._act(item, stopwatch)
-            turned = answers
+            # Everybody's orders are out before the first answer is taken in: nobody waits for another one's fill.
+            answers = [
+                (item.record.user_id, event) for item in turned if item.record.user_id not in fenced for event in self._act(item, stopwatch)
+            ]
+            turned = [turn for user_id, event in answers for turn in await self._take_for(user_id, event)]
 
-    async def _act(self, item: Turned, stopwatch: Stopwatch) -> list[Turned]:
-        turned: list[Turned] = []
+    def _act(self, item: Turned, stopwatch: Stopwatch) -> list[OrderEvent]:
+        """What the desk answers to the orders among the effects."""
+        answers: list[OrderEvent] = []
         trader, texts, published = item.trader, item.record.events, 0
         first_seq = item.record.last_seq - len(texts) + 1
         for effect in item.effects:
@@ -165,17 +166,14 @@ class TradingFloor:
                 case SubmitOrder(order):
                     if order.leg is Leg.ENTRY and stopwatch.candle_closed_at_ns:
                         self._outbox.measure_fill_of(order.order_id, stopwatch.candle_closed_at_ns)
-                    events = self.desk.submit(order, item.record.ts, slippage_percent=trader.state.config.slippage_percent)
+                    answers += self.desk.submit(order, item.record.ts, slippage_percent=trader.state.config.slippage_percent)
                     if order.leg is Leg.EXIT and stopwatch.tick_received_at_ns:
                         self._outbox.sample("tick_to_exit_order", (time.time_ns() - stopwatch.tick_received_at_ns) / 1e6)
-                    for event in events:
-                        turned += await self._take_for(trader.user_id, event)
                 case CancelOrder(order_id):
-                    for event in self.desk.cancel(order_id, item.record.ts):
-                        turned += await self._take_for(trader.user_id, event)
+                    answers += self.desk.cancel(order_id, item.record.ts)
                 case _:
                     pass  # watches and wake-ups were applied when the input was taken
-        return turned
+        return answers
 
     def _apply_locally(self, trader: UserTrader, effect: Effect) -> None:
         """Watches and wake-ups live in this process only: nobody outside can see them, so they need not wait for the journal."""

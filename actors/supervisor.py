@@ -222,8 +222,8 @@ class Supervisor:
             message = ForUser(user_id=user_id, input=event)
             pending = self._pending[command_id] = _Pending(self._loop_time(), self._host_of(user_id), message, [])
         if entry_id is not None:
+            pending.entries.append(entry_id)  # before anything is awaited: the answer may come at any moment and ends them all
             await self._store.upsert("commands", {command_id: {"entry_id": entry_id}})
-            pending.entries.append(entry_id)
         await self._send(pending.host_id, pending.message)
 
     async def _send(self, host_id: str, message: HostMessage) -> None:

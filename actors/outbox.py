@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Iterable
 
 import msgspec
 from loguru import logger
@@ -13,7 +14,7 @@ from actors.projection import project
 from actors.wire import LatencySample, encode
 from runtime import channels
 from runtime.errors import ServerUnavailable
-from runtime.events import EventType, PublicEvent
+from runtime.events import EventType, JournalRecord, PublicEvent
 from runtime.ports import Bus, Clock, Store
 
 BATCH = 2_000
@@ -42,6 +43,20 @@ class Outbox:
         self._to_publish.append((user_id, seq, event))
         self._drained.clear()
         self._news.set()
+
+    async def resume(self, user_id: str, records: Iterable[JournalRecord]) -> None:
+        """What an earlier incarnation journaled, but did not live to publish or to project, is got out now, in order."""
+        session = await self._store.get("sessions", user_id) or {}
+        projected, published = int(session.get("projected_seq", 0)), await self._bus.published_seq(user_id)
+        for record in records:
+            for seq, text in enumerate(record.events, start=record.last_seq - len(record.events) + 1):
+                if seq > published:
+                    self.put(user_id, seq, text)
+                elif seq > projected:
+                    self._to_project.append(text)
+        if self._to_project:
+            self._drained.clear()
+            self._news.set()
 
     def measure_fill_of(self, order_id: str, candle_closed_at_ns: int) -> None:
         """When this entry is filled and the event is out, record the time since its candle's close."""
@@ -95,8 +110,10 @@ class Outbox:
         while self._to_project:
             texts = [self._to_project[i] for i in range(min(BATCH, len(self._to_project)))]
             try:
-                for collection, documents in project(map(_decode_event, texts)).items():
+                events = [_decode_event(text) for text in texts]
+                for collection, documents in project(events).items():
                     await self._store.upsert(collection, documents)
+                await self._store.upsert("sessions", {event.user_id: {"projected_seq": event.seq} for event in events})
                 for item in self._samples:
                     await self._bus.append(channels.LATENCY, encode(item), max_length=LATENCY_SAMPLES_KEPT)
             except ServerUnavailable as error:

@@ -142,12 +142,7 @@ class TraderHost:
         """Bring a user's trader to life as a new incarnation and let it converge before it hears of anything new."""
         epoch = await self._store.increment("sessions", user_id, "epoch")
         state, number, records = await replay(self._journal, user_id)
-        published = await self._bus.published_seq(user_id)
-        for record in records:
-            first = record.last_seq - len(record.events) + 1
-            for seq, text in enumerate(record.events, start=first):
-                if seq > published:
-                    self.outbox.put(user_id, seq, text)
+        await self.outbox.resume(user_id, records)
         state.epoch = epoch
         trader = UserTrader(user_id, state=state, number=number, epoch=epoch)
         self.floor.admit(trader)

@@ -93,6 +93,7 @@ def chaos(state: Path, *, kills: int, users: Sequence[Trader], seed: int) -> dic
         outside.wait(lambda: outside.market().finished, DAY_SECONDS_MAX, "the end of the last day")
         for user in users:
             outside.ask("GET_STATUS", user.user_id)
+        outside.wait(lambda: not outside.commands_left(), BACK_SECONDS_MAX, lambda: f"end of {outside.commands_left()}")
         findings = audit(read_books(outside.events, system.running.mongodb_url, spec.database), users, control)
         market = outside.market()
         outside.close()

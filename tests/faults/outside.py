@@ -84,15 +84,19 @@ class Outside:
                 self.answers.setdefault(str(event.data["command_id"]), []).append(event)
         return len(entries)
 
-    def wait(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
+    def wait(self, condition: Callable[[], bool], seconds: float, what: str | Callable[[], str]) -> None:
         """Read events until `condition` holds. Raises `AssertionError` naming `what` did not happen in time."""
         deadline = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain for {what}"
+            assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain for {what if isinstance(what, str) else what()}"
             self.read()
 
     def of(self, user_id: str, *types: EventType) -> list[PublicEvent]:
         return [event for event in self.events if event.user_id == user_id and (not types or event.type in types)]
+
+    def commands_left(self) -> list[Any]:
+        """Commands on the stream that nobody has acknowledged."""
+        return cast("list[Any]", self.redis.xrange(channels.COMMANDS_STREAM))
 
     # --- the market's own start button and counters ---
 

@@ -107,6 +107,31 @@ async def test_an_answer_that_a_dying_host_did_not_keep_is_kept_by_its_successor
 
 
 @in_virtual_time
+async def test_what_a_dying_host_had_published_but_not_projected_its_successor_projects() -> None:
+    world = World()
+    async with world.running():
+        await world.start()
+        await settle()
+        newest = await world.bus.append(channels.SIGNALS, encode(SignalMessage(signal=signal(), closed_at_ns=0)), max_length=10)
+        await world.bus.publish(channels.PRICES, encode(Prices(seq=1, ts=at("10:00"), quotes=(), signals_id=newest)))
+    heard = await world.events()
+    taken = f"{USER}:{signal().signal_id}"
+    decision = await world.store.get("execution_logs", taken)
+    orders = await world.store.find("orders", {})
+    assert decision is not None
+    assert len(orders) == 1
+    # As if it had died between the two.
+    await world.store.delete("execution_logs", taken)
+    await world.store.delete("orders", orders[0]["_id"])
+    await world.store.upsert("sessions", {USER: {"projected_seq": 2}})
+    async with world.running():
+        await settle()
+    assert await world.store.get("execution_logs", taken) == decision
+    assert await world.store.find("orders", {}) == orders
+    assert (await world.events())[: len(heard)] == heard
+
+
+@in_virtual_time
 async def test_a_host_whose_namesake_has_taken_its_user_ends_and_says_nothing_more() -> None:
     world = World()
     async with world.running() as frozen:

@@ -11,22 +11,14 @@ from actors.services import RunSpec
 from actors.system import System
 from tests.faults.outside import Outside
 
-SECONDS_MAX = 240
-"""Of one test: the first one boots the system, one plays a whole day."""
+# What each module here names as its `pytestmark`: one worker process for all, as they share the system. The first test
+# boots it, one plays a whole day.
+CLUSTER = [pytest.mark.cluster, pytest.mark.xdist_group("cluster"), pytest.mark.timeout(240)]
 
 
 class Platform(NamedTuple):
     system: System
     outside: Outside
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All in one worker process, as they share the system; none of them before `-m cluster` or a plain run asks for it."""
-    for item in items:
-        if item.path.parent.name == "cluster":
-            item.add_marker(pytest.mark.cluster)
-            item.add_marker(pytest.mark.xdist_group("cluster"))
-            item.add_marker(pytest.mark.timeout(SECONDS_MAX))
 
 
 @pytest.fixture(scope="session")

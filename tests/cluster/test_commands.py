@@ -12,8 +12,10 @@ import redis
 
 from runtime import channels
 from runtime.events import EventType, PublicEvent
-from tests.cluster.conftest import Platform
+from tests.cluster.conftest import CLUSTER, Platform
 from tests.faults.outside import DOORS, Door, Outside
+
+pytestmark = CLUSTER
 
 LIMIT = 64 * 1024
 

@@ -13,7 +13,9 @@ from actors.trader_host import TraderHost
 from adapters.clock import WallClock
 from runtime.errors import Fenced
 from runtime.events import EventType
-from tests.cluster.conftest import Platform
+from tests.cluster.conftest import CLUSTER, Platform
+
+pytestmark = CLUSTER
 
 USER = "frozen"
 HOST = f"user-{USER}"

@@ -10,8 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runtime.events import EventType
+from tests.cluster.conftest import CLUSTER
 from tests.faults.fuzzer import ACTIONS, USERS, messages
 from tests.faults.outside import ANSWERS, Door, Outside
+
+pytestmark = CLUSTER
 
 COUNT = 2_000
 AHEAD = 200

@@ -17,11 +17,13 @@ from actors.cluster import MARKET_DATA, OPTION_CHAIN, SUPERVISOR
 from actors.market_data import MarketStatistics
 from runtime.events import EventType, PublicEvent
 from runtime.schemas import event_schema
-from tests.cluster.conftest import Platform
+from tests.cluster.conftest import CLUSTER, Platform
 from tests.faults.books import Books, Findings, audit, read_books
 from tests.faults.commander import Commander
 from tests.faults.killer import MONGOD, VALKEY, Kill, Killer
 from tests.faults.traders import Trader, traders, undisturbed
+
+pytestmark = CLUSTER
 
 CANDLES = 375
 USERS = 6

@@ -16,8 +16,10 @@ from pymongo import MongoClient
 from actors.system import System
 from runtime import channels
 from runtime.events import EventType
-from tests.cluster.conftest import Platform
+from tests.cluster.conftest import CLUSTER, Platform
 from tests.faults.outside import DOORS, Door, Outside
+
+pytestmark = CLUSTER
 
 CANARY = "canary-3f9d41c07be2"
 """Every token sent here begins with it."""
@@ -37,7 +39,11 @@ def test_an_access_token_is_found_nowhere_but_sealed_in_the_vault(platform: Plat
     user = _send_tokens(outside, door)
     sealed = [document for collection, document in _documents(system) if collection == "broker_credentials" and document["user_id"] == user]
     assert [document["broker"] for document in sealed] == ["paper"]
-    outside.wait(lambda: outside.redis.xlen(channels.COMMANDS_STREAM) == 0, 10, "all commands being done with")
+    outside.wait(
+        lambda: outside.redis.xlen(channels.COMMANDS_STREAM) == 0,
+        20,
+        lambda: f"these commands being done with: {outside.redis.xrange(channels.COMMANDS_STREAM)}",
+    )
     assert {place.partition(" ")[0] for place in _places(system, user)} >= {"document", "key"}  # the search does find things
     assert _places(system, CANARY) == []
 

@@ -25,7 +25,8 @@ run: setup  ## the demo: real servers, real actors, a made-up market
 	$(BIN)/shoal demo
 
 test: setup  ## everything that takes minutes at most
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow"
+	$(BIN)/pytest -n 2 -m "not slow and not cluster"
+	$(BIN)/pytest -n 0 -m "not slow and cluster"
 
 test-slow: setup  ## what takes longer
 	$(BIN)/pytest -n 2 -m slow --timeout 1800

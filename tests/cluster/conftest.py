@@ -11,9 +11,8 @@ from actors.services import RunSpec
 from actors.system import System
 from tests.faults.outside import Outside
 
-# What each module here names as its `pytestmark`: one worker process for all, as they share the system. The first test
-# boots it, one plays a whole day.
-CLUSTER = [pytest.mark.cluster, pytest.mark.xdist_group("cluster"), pytest.mark.timeout(240)]
+CLUSTER = [pytest.mark.cluster, pytest.mark.timeout(240)]
+"""What each module here names as its `pytestmark`: the first test boots the system, one plays a whole day."""
 
 
 class Platform(NamedTuple):

@@ -31,7 +31,7 @@ def lines(report: dict[str, Any]) -> list[str]:
         goal = ", ".join(f"{statistic} ≤ {most:g}" for statistic, most in each.get("goal", {}).items())
         against = f"×{each['ratio']:g} of {each['baseline']}" if "ratio" in each else ""
         found.append(
-            f"  {each['name']:<52} {each['unit']:<3} p50 {each['p50']:<10g} p99 {each['p99']:<10g} {goal:<12} {verdict:<7} {against}"
+            f"  {each['name']:<64} {each['unit']:<3} p50 {each['p50']:<10g} p99 {each['p99']:<10g} {goal:<12} {verdict:<7} {against}"
         )
     return found
 

@@ -13,7 +13,7 @@ from loguru import logger
 from actors.desk import PaperDesk
 from actors.outbox import Outbox
 from actors.user_trader import EncodeInput, UserTrader, replay
-from actors.wire import encode
+from actors.wire import decode_input, encode
 from runtime.events import (
     CancelOrder,
     Effect,
@@ -143,6 +143,8 @@ class TradingFloor:
         """Make the records durable, act on their effects, and go on with what the desk answers until all is quiet."""
         while turned:
             fenced = set(await self._journal.append([item.record for item in turned]))
+            for item in turned:
+                item.trader.unsettled.clear()
             for user_id in fenced:
                 logger.warning("user {} was taken over by a newer incarnation: dismissed here", user_id)
                 self.dismiss(user_id)
@@ -217,9 +219,13 @@ class TradingFloor:
         return {name: quotes[name].price for name in instruments if name in quotes}
 
     async def _suspend(self, trader: UserTrader, ts: datetime, error: Exception) -> list[Turned]:
+        """A trader as it was before the input that it failed on, paused."""
         state, number, _ = await replay(self._journal, trader.user_id)
         self.dismiss(trader.user_id)
         state.epoch = trader.epoch
         healthy = UserTrader(trader.user_id, state=state, number=number, epoch=trader.epoch)
+        for record in trader.unsettled:
+            healthy.engine.process(decode_input(record.input))
+            healthy.number = record.number
         self.admit(healthy)
         return [Turned(healthy, *healthy.take(SuspendSession(ts=ts, reason=f"internal error: {type(error).__name__}")))]

@@ -21,7 +21,7 @@ EncodeInput = Callable[[EngineInput], bytes]
 class UserTrader:
     """Has no I/O of its own: the host that holds it journals, sends and publishes for all its traders at once."""
 
-    __slots__ = ("engine", "epoch", "number", "since_snapshot", "user_id")
+    __slots__ = ("engine", "epoch", "number", "since_snapshot", "unsettled", "user_id")
 
     def __init__(self, user_id: str, *, state: EngineState, number: int, epoch: int) -> None:
         self.user_id = user_id
@@ -29,6 +29,8 @@ class UserTrader:
         self.number = number
         self.epoch = epoch
         self.since_snapshot = 0
+        self.unsettled: list[JournalRecord] = []
+        """Records of inputs that were applied and are not durable yet."""
 
     @property
     def state(self) -> EngineState:
@@ -51,6 +53,7 @@ class UserTrader:
             events=tuple(_encode_event(effect.event).decode() for effect in effects if isinstance(effect, Publish)),
             last_seq=self.engine.state.seq,
         )
+        self.unsettled.append(record)
         return record, effects
 
     def snapshot(self) -> bytes:

@@ -20,10 +20,10 @@ from adapters.memory import MemoryBus, MemoryJournal, MemoryServer, MemoryStore
 from adapters.simulated import SimulatedMarket, SimulationConfig
 from runtime import channels
 from runtime.errors import Fenced
-from runtime.events import EventType, PauseSession, PublicEvent, StartSession
-from runtime.market import IST, Prices
+from runtime.events import EventType, PauseSession, PublicEvent, ReportStatus, StartSession
+from runtime.market import IST, Prices, Quote
 from runtime.session import SessionConfig
-from tests.builders import DAY, at, config, signal
+from tests.builders import DAY, at, config, option, signal
 from tests.faults.traders import STEADFAST
 
 USER, HOST = "u1", "user-u1"
@@ -145,6 +145,33 @@ async def test_a_host_whose_namesake_has_taken_its_user_ends_and_says_nothing_mo
     events = await world.events()
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert [event.type for event in events if event.data.get("command_id") == "pause"] == [EventType.COMMAND_ACCEPTED]
+
+
+@in_virtual_time
+async def test_a_trader_that_fails_in_the_middle_of_a_fill_is_paused_and_its_host_goes_on() -> None:
+    world = World()
+    async with world.running() as host:
+        await world.start(msgspec.structs.replace(config(), fees="no such scale"))  # commands would refuse it: it fails when the entry is filled
+        await settle()
+        newest = await world.bus.append(channels.SIGNALS, encode(SignalMessage(signal=signal(), closed_at_ns=0)), max_length=10)
+        quotes = (Quote(option().id, 100.0, 99.95, 100.0),)
+        await world.bus.publish(channels.PRICES, encode(Prices(seq=1, ts=at("09:59"), quotes=quotes, signals_id="0")))
+        await world.bus.publish(channels.PRICES, encode(Prices(seq=2, ts=at("10:00"), quotes=quotes, signals_id=newest)))
+        await settle()
+        await world.send(ReportStatus(ts=at("10:00"), command_id="alive"))
+        await settle()
+        assert not host.done()
+    events = await world.events()
+    assert [str(event.type) for event in events[2:]] == [
+        "SIGNAL",
+        "ORDER_SUBMITTED",
+        "ORDER_ACCEPTED",
+        "SESSION_PAUSED",
+        "COMMAND_ACCEPTED",
+    ]
+    assert events[-2].data["reason"] == "internal error: InvalidConfig"
+    numbers = [record.number async for record in world.journal.read(USER)]
+    assert numbers == list(range(1, len(numbers) + 1))
 
 
 def test_a_host_that_was_away_when_the_platform_was_halted_closes_its_positions_as_the_operator_asked() -> None:

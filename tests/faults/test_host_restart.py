@@ -151,7 +151,8 @@ async def test_a_host_whose_namesake_has_taken_its_user_ends_and_says_nothing_mo
 async def test_a_trader_that_fails_in_the_middle_of_a_fill_is_paused_and_its_host_goes_on() -> None:
     world = World()
     async with world.running() as host:
-        await world.start(msgspec.structs.replace(config(), fees="no such scale"))  # commands would refuse it: it fails when the entry is filled
+        # Commands would refuse this scale: the engine fails on it when the entry is filled.
+        await world.start(msgspec.structs.replace(config(), fees="no such scale"))
         await settle()
         newest = await world.bus.append(channels.SIGNALS, encode(SignalMessage(signal=signal(), closed_at_ns=0)), max_length=10)
         quotes = (Quote(option().id, 100.0, 99.95, 100.0),)

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from actors.market_data import MarketStatistics
+from actors.market_progress import MarketStatistics
 from actors.wire import LatencySample
 from runtime.events import EventType, PublicEvent
 

@@ -12,7 +12,7 @@ import msgspec
 import redis
 
 from actors.day import Day
-from actors.market_data import MARKET_STATISTICS, MarketStatistics
+from actors.market_progress import MARKET_STATISTICS, MarketStatistics
 from actors.system import System
 from actors.wire import BeginSession, LatencySample, decode_latency, encode
 from runtime import channels

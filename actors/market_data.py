@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from loguru import logger
 
+from actors.market_progress import MARKET_STATISTICS, MarketProgress, MarketStatistics
 from actors.pace import Lockstep
 from actors.wire import BeginSession, SetStrategies, SignalMessage, decode_instruments, decode_market_request, encode
 from runtime import channels
@@ -52,28 +53,6 @@ RESTART_STEP = 1_000_000
 _decode_chain = msgspec.json.Decoder(OptionChain).decode
 
 
-class MarketProgress(msgspec.Struct, frozen=True):
-    """What a successor needs to go on: kept under `channels.CLOCK`."""
-
-    ts: datetime
-    seq: int
-    barrier: int
-
-
-class MarketStatistics(msgspec.Struct):
-    """Counts of this session, published under `MARKET_STATISTICS` every minute."""
-
-    candles: int = 0
-    strategy_evaluations: int = 0
-    signals: int = 0
-    signals_by_rule: dict[str, int] = {}
-    late_ticks: int = 0
-    duplicate_ticks: int = 0
-    finished: bool = False
-    ts: datetime | None = None
-
-
-MARKET_STATISTICS = "shoal:market:statistics"
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _decode_progress = msgspec.json.Decoder(MarketProgress).decode
 _decode_statistics = msgspec.json.Decoder(MarketStatistics).decode

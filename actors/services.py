@@ -111,7 +111,7 @@ async def serve_supervisor(spec: RunSpec, placer: Placer, ready: Ready) -> None:
 
 
 async def serve_market_data(spec: RunSpec, ready: Ready) -> None:
-    from actors.market_data import MarketProgress
+    from actors.market_progress import MarketProgress
     from adapters.simulated import FreePacer, ScaledPacer, SimulatedFeed, SimulatedInstrumentMaster
     from configs.calendar import load_calendar
 

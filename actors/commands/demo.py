@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from actors.day import Day
-    from actors.market_data import MarketStatistics
+    from actors.market_progress import MarketStatistics
     from actors.services import RunSpec
 
 SESSION_MINUTES = 375

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from actors.cluster import MARKET_DATA, OPTION_CHAIN, SUPERVISOR
-from actors.market_data import MarketStatistics
+from actors.market_progress import MarketStatistics
 from runtime.events import EventType, PublicEvent
 from runtime.schemas import event_schema
 from tests.cluster.conftest import CLUSTER, Platform

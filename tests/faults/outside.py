@@ -13,7 +13,7 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from actors.market_data import MARKET_STATISTICS, MarketStatistics
+from actors.market_progress import MARKET_STATISTICS, MarketStatistics
 from actors.wire import BeginSession, encode
 from runtime import channels
 from runtime.events import EventType, PublicEvent

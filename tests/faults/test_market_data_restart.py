@@ -7,7 +7,8 @@ from datetime import date, datetime, time, timedelta
 
 import pytest
 
-from actors.market_data import MarketData, MarketProgress
+from actors.market_data import MarketData
+from actors.market_progress import MarketProgress
 from actors.virtual_time import VirtualClock, run_virtual
 from actors.wire import SetStrategies, encode
 from adapters.memory import MemoryBus, MemoryStore

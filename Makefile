@@ -47,7 +47,8 @@ bench: setup  ## measure what the README states; some of it with ONLY="latency d
 chaos: setup  ## kill processes at random and check the books
 	$(BIN)/python -m tests.faults.chaos --kills $(KILLS) --users $(USERS) --seed $(SEED) --json
 
-lock: setup  ## resolve pyproject.toml anew into requirements.lock, with hashes
+lock:  ## resolve pyproject.toml anew into requirements.lock, with hashes
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes --no-header --all-extras \
 		--output-file requirements.lock pyproject.toml

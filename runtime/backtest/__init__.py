@@ -1,0 +1,1 @@
+"""Backtests: the live engine over recorded candles (exact lane), and a compiled twin of it for sweeps (screening lane)."""

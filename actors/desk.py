@@ -1,15 +1,30 @@
-"""The paper desk of a host: its newest quotes, and the venue on which all its traders' paper orders are filled."""
+"""Where a host's orders go: its paper desk, on which all its traders' paper orders are filled, or a live desk."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Protocol
 
 from adapters.brokers.paper import PaperVenue
 from runtime.market import InstrumentId, Quote
 from runtime.orders import Order, OrderEvent
 from runtime.paper import PaperExchange
+
+
+class LiveDesk(Protocol):
+    """Sends orders to the users' brokers, in tasks of its own. Nothing is answered here: what a broker reports comes back
+    through `TraderHost.deliver`.
+    """
+
+    def submit(self, order: Order, ts: datetime) -> None: ...
+
+    def cancel(self, user_id: str, order_id: str, ts: datetime) -> None: ...
+
+    def reconcile(self, user_id: str, orders: Sequence[Order], ts: datetime) -> None:
+        """A trader has just been restored with these orders open: find out what became of them, and report it."""
+        ...
 
 
 class PaperDesk:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from datetime import datetime, timedelta
-from typing import NamedTuple, TypeAlias
 
 import msgspec
 from loguru import logger
 
 from actors.answers import Answers
-from actors.desk import PaperDesk
+from actors.desk import LiveDesk, PaperDesk
+from actors.inbox import Command, Inbox, Item, PriceBatch, Report, Silence
 from actors.kill_switch import KillSwitch
 from actors.outbox import Outbox
 from actors.pace import report
@@ -25,11 +24,10 @@ from actors.trading_floor import Stopwatch, TradingFloor, Turned
 from actors.user_trader import UserTrader, replay
 from actors.wire import ForAll, ForUser, HostMessage, decode_host_message, decode_prices, decode_signal, encode
 from runtime import channels
-from runtime.engine.entering import SIGNAL_TIME_TO_LIVE
 from runtime.errors import Fenced, ServerUnavailable
 from runtime.events import EngineInput, FeedChanged, HaltTrading, Heartbeat, ResumeTrading, SessionRecovered, SignalArrived
-from runtime.market import InstrumentId, Prices
-from runtime.orders import Leg
+from runtime.market import InstrumentId
+from runtime.orders import OrderEvent
 from runtime.ports import Bus, Clock, Journal, Store, Subscription
 from runtime.state import SessionStatus
 
@@ -37,26 +35,8 @@ SNAPSHOT_EVERY = 500
 """Journal records after which a trader's state is saved, to bound the length of a recovery."""
 
 
-class _Prices(NamedTuple):
-    received_at_ns: int
-    prices: Prices
-
-
-class _Silence(NamedTuple):
-    """No price message for a while: the venue's clock must be at about `ts`."""
-
-    ts: datetime
-
-
-class _Command(NamedTuple):
-    entry_id: str
-    payload: bytes
-
-
 SILENCE_SECONDS = 5.0
 """Without a price message for this long (they come every second of a live market) the market data counts as dead."""
-
-_Item: TypeAlias = _Prices | _Command | _Silence
 
 
 class TraderHost:
@@ -73,6 +53,7 @@ class TraderHost:
         heartbeat: timedelta = timedelta(minutes=5),
         housekeeping: timedelta = timedelta(minutes=1),
         venue_speed: float | None = None,
+        live: LiveDesk | None = None,
     ) -> None:
         """`venue_speed`: venue seconds per second, by which the clock goes on when the market data falls silent (None: it waits)."""
         self.host_id = host_id
@@ -80,9 +61,8 @@ class TraderHost:
         self._bus, self._journal, self._store, self._clock = bus, journal, store, clock
         self.outbox = Outbox(bus, store, clock)
         self._answers = Answers(bus, store, journal)
-        self.floor = TradingFloor(journal=journal, outbox=self.outbox, desk=PaperDesk())
-        self._inbox: deque[_Item] = deque()
-        self._news = asyncio.Event()
+        self.floor = TradingFloor(journal=journal, outbox=self.outbox, desk=PaperDesk(), live=live)
+        self._inbox = Inbox()
         self._now: datetime | None = None
         self._prices_seq: int | None = None
         self._signals_cursor = "0"
@@ -150,25 +130,10 @@ class TraderHost:
             return trader
         await self.floor.settle(await self.floor.take(trader, SessionRecovered(ts=self._venue_time(), epoch=epoch)))
         await self.floor.settle(await self._follow_kill_switch(trader))
-        await self._place_again(trader)
+        for event in self.floor.find_again(trader, self._venue_time()):
+            await self.floor.settle(await self.floor.take_for(user_id, event))
         logger.info("user {} recovered on {} at epoch {} after {} records", user_id, self.host_id, epoch, number)
         return trader
-
-    async def _place_again(self, trader: UserTrader) -> None:
-        """The paper book died with the process before us; the journal knows what was in it.
-
-        An entry that was to be cancelled, or whose signal has grown old meanwhile, is called off instead.
-        """
-        now, desk, slippage = self._venue_time(), self.floor.desk, trader.state.config.slippage_percent
-        for live in list(trader.state.orders.values()):
-            order = live.order
-            stale = order.leg is Leg.ENTRY and now - order.created_at > SIGNAL_TIME_TO_LIVE
-            if live.cancel_requested or stale:
-                events = desk.cancel(order.order_id, now)
-            else:
-                events = desk.submit(order, now, slippage_percent=slippage)
-            for event in events:
-                await self.floor.settle(await self.floor.take(trader, event))
 
     async def _catch_up_with_market(self) -> None:
         """Newest quotes and venue time, for a newcomer or after a gap in the price channel."""
@@ -185,8 +150,7 @@ class TraderHost:
         while True:
             try:
                 async for _, payload in subscription:
-                    self._inbox.append(_Prices(time.time_ns(), decode_prices(payload)))
-                    self._news.set()
+                    self._inbox.put_prices(time.time_ns(), decode_prices(payload))
             except ServerUnavailable as error:
                 logger.warning("prices wait for Redis: {}", error)
 
@@ -198,8 +162,7 @@ class TraderHost:
             await self._clock.sleep(max(SILENCE_SECONDS - silent, 1.0))
             silent = loop.time() - self._heard_at
             if self._heard_ts is not None and silent > SILENCE_SECONDS:
-                self._inbox.append(_Silence(self._heard_ts + timedelta(seconds=silent * speed)))
-                self._news.set()
+                self._inbox.put(Silence(self._heard_ts + timedelta(seconds=silent * speed)))
 
     async def _read_commands(self) -> None:
         stream = channels.host_inbox(self.host_id)
@@ -212,25 +175,28 @@ class TraderHost:
                 continue
             for entry_id, payload in entries:
                 cursor = entry_id
-                self._inbox.append(_Command(entry_id, payload))
-            self._news.set()
+                await self._inbox.put_command(entry_id, payload)
+
+    def deliver(self, user_id: str, event: OrderEvent) -> None:
+        """What a live broker reports of an order. Taken in the order of arrival, never dropped; call it on this host's own loop."""
+        self._inbox.put(Report(user_id, event))
 
     async def _serve(self) -> None:
         while True:
-            await self._news.wait()
-            self._news.clear()
-            while self._inbox:
-                await self._handle(self._inbox.popleft())
-                await self._yield_to_successor()
+            await self._inbox.wait()
+            await self._handle(self._inbox.take())
+            await self._yield_to_successor()
 
-    async def _handle(self, item: _Item) -> None:
+    async def _handle(self, item: Item) -> None:
         match item:
-            case _Prices():
-                await self._on_prices(item.prices, item.received_at_ns)
-            case _Command():
+            case PriceBatch():
+                await self._on_prices(item)
+            case Command():
                 await self._on_command(item)
-            case _Silence():
+            case Silence():
                 await self._on_silence(item.ts)
+            case Report():
+                await self._on_reports([item, *self._inbox.take_reports()])
 
     async def _yield_to_successor(self) -> None:
         """A user who was moved is another host's now. One that still belongs here was taken by a process of our own name.
@@ -246,7 +212,7 @@ class TraderHost:
 
     # --- commands ---
 
-    async def _on_command(self, command: _Command) -> None:
+    async def _on_command(self, command: Command) -> None:
         try:
             message: HostMessage = decode_host_message(command.payload)
         except msgspec.DecodeError as error:
@@ -300,6 +266,11 @@ class TraderHost:
         await self._journal.save_snapshot(trader.user_id, trader.number, trader.snapshot())
         self.floor.dismiss(trader.user_id)
 
+    async def _on_reports(self, reports: list[Report]) -> None:
+        """News of a user who is not here concerns no order of ours: whoever has the user has asked the broker himself."""
+        await self.floor.settle([turn for report in reports for turn in await self.floor.take_for(report.user_id, report.event)])
+        await self._report_held()
+
     # --- market ---
 
     async def _on_silence(self, ts: datetime) -> None:
@@ -311,16 +282,17 @@ class TraderHost:
             await self.floor.settle(turned)
             await self._report_held()
 
-    async def _on_prices(self, prices: Prices, received_at_ns: int) -> None:
+    async def _on_prices(self, batch: PriceBatch) -> None:
+        prices = batch.prices
         self._heard_at = asyncio.get_running_loop().time()
         is_old = self._heard_ts is not None and prices.ts < self._heard_ts  # sent again after a lost connection or a restart
         self._heard_ts = self._heard_ts if is_old else prices.ts
-        if self._prices_seq is not None and prices.seq != self._prices_seq + 1:
+        if self._prices_seq is not None and batch.first_seq != self._prices_seq + 1:
             await self._catch_up_with_market()
         self._prices_seq = prices.seq
         await self._pull_signals(prices.signals_id)
         self._now = max(self._now or prices.ts, prices.ts)
-        floor, stopwatch = self.floor, Stopwatch(tick_received_at_ns=received_at_ns)
+        floor, stopwatch = self.floor, Stopwatch(tick_received_at_ns=batch.received_at_ns)
         if not is_old and (turned := await floor.on_prices(prices)):
             await floor.settle(turned, stopwatch)
             await self._report_held()

@@ -10,10 +10,11 @@ from datetime import datetime
 import msgspec
 from loguru import logger
 
-from actors.desk import PaperDesk
+from actors.desk import LiveDesk, PaperDesk
 from actors.outbox import Outbox
 from actors.user_trader import EncodeInput, UserTrader, replay
 from actors.wire import decode_input, encode
+from runtime.engine.entering import SIGNAL_TIME_TO_LIVE
 from runtime.events import (
     CancelOrder,
     Effect,
@@ -30,8 +31,9 @@ from runtime.events import (
     Watch,
 )
 from runtime.market import InstrumentId, Prices, Quote
-from runtime.orders import Leg, OrderEvent
+from runtime.orders import Leg, Order, OrderEvent, OrderRejected
 from runtime.ports import Journal
+from runtime.session import Mode
 from runtime.triggers import TriggerBook
 
 
@@ -53,12 +55,14 @@ class Stopwatch(msgspec.Struct, frozen=True):
 class TradingFloor:
     """Traders, their watches and wake-ups, the paper desk and the outbox of one host."""
 
-    def __init__(self, *, journal: Journal, outbox: Outbox, desk: PaperDesk) -> None:
+    def __init__(self, *, journal: Journal, outbox: Outbox, desk: PaperDesk, live: LiveDesk | None = None) -> None:
         self.traders: dict[str, UserTrader] = {}
         self.subscribers: dict[str, dict[str, None]] = {}
         """strategy key -> users, in order of arrival."""
         self.fenced: list[UserTrader] = []
         """Dismissed because a newer incarnation has written to their journals; for the host to draw its conclusion."""
+        self.live = live
+        """Where live orders go; without it they are rejected."""
         self._journal, self._outbox, self.desk = journal, outbox, desk
         self._triggers = TriggerBook()
         self._wakes: dict[str, datetime] = {}
@@ -119,11 +123,11 @@ class TradingFloor:
         """Fills of resting orders first, then the levels touched, in the order of the quotes."""
         turned: list[Turned] = []
         for user_id, event in self.desk.on_quotes(prices.quotes, prices.ts):
-            turned += await self._take_for(user_id, event)
+            turned += await self.take_for(user_id, event)
         for quote in prices.quotes:
             for user_id, slot in self._triggers.touched(quote.instrument, quote.price):
                 event = PriceTouched(ts=prices.ts, slot=slot, instrument=quote.instrument, price=quote.price, bid=quote.bid, ask=quote.ask)
-                turned += await self._take_for(user_id, event)
+                turned += await self.take_for(user_id, event)
         if self._many_positions:
             turned += await self._check_joint_losses(prices)
         return turned
@@ -134,7 +138,7 @@ class TradingFloor:
             ts, user_id = heapq.heappop(self._wake_heap)
             if self._wakes.get(user_id) == ts:
                 del self._wakes[user_id]
-                turned += await self._take_for(user_id, TimeAdvanced(ts=now))
+                turned += await self.take_for(user_id, TimeAdvanced(ts=now))
         return turned
 
     # --- journal first, act second ---
@@ -153,7 +157,7 @@ class TradingFloor:
             answers = [
                 (item.record.user_id, event) for item in turned if item.record.user_id not in fenced for event in self._act(item, stopwatch)
             ]
-            turned = [turn for user_id, event in answers for turn in await self._take_for(user_id, event)]
+            turned = [turn for user_id, event in answers for turn in await self.take_for(user_id, event)]
 
     def _act(self, item: Turned, stopwatch: Stopwatch) -> list[OrderEvent]:
         """What the desk answers to the orders among the effects."""
@@ -168,13 +172,49 @@ class TradingFloor:
                 case SubmitOrder(order):
                     if order.leg is Leg.ENTRY and stopwatch.candle_closed_at_ns:
                         self._outbox.measure_fill_of(order.order_id, stopwatch.candle_closed_at_ns)
-                    answers += self.desk.submit(order, item.record.ts, slippage_percent=trader.state.config.slippage_percent)
+                    answers += self._send(trader, order, item.record.ts)
                     if order.leg is Leg.EXIT and stopwatch.tick_received_at_ns:
                         self._outbox.sample("tick_to_exit_order", (time.time_ns() - stopwatch.tick_received_at_ns) / 1e6)
                 case CancelOrder(order_id):
-                    answers += self.desk.cancel(order_id, item.record.ts)
+                    answers += self._call_off(trader, order_id, item.record.ts)
                 case _:
                     pass  # watches and wake-ups were applied when the input was taken
+        return answers
+
+    # --- paper or live ---
+
+    def _send(self, trader: UserTrader, order: Order, ts: datetime) -> list[OrderEvent]:
+        """The one place from which orders leave."""
+        if trader.state.config.mode is Mode.PAPER:
+            return self.desk.submit(order, ts, slippage_percent=trader.state.config.slippage_percent)
+        if self.live is None:
+            return [OrderRejected(ts=ts, order_id=order.order_id, reason="this host has no live desk")]
+        self.live.submit(order, ts)
+        return []
+
+    def _call_off(self, trader: UserTrader, order_id: str, ts: datetime) -> list[OrderEvent]:
+        if trader.state.config.mode is Mode.PAPER:
+            return self.desk.cancel(order_id, ts)
+        if self.live is not None:
+            self.live.cancel(trader.user_id, order_id, ts)
+        return []
+
+    def find_again(self, trader: UserTrader, now: datetime) -> list[OrderEvent]:
+        """A restored trader's open orders. A live desk looks them up; the paper book died with the process before us, and the
+        journal knows what was in it: an entry that was to be cancelled, or whose signal has grown old meanwhile, is called off,
+        the others are placed again.
+        """
+        live_orders = list(trader.state.orders.values())
+        if trader.state.config.mode is Mode.LIVE and self.live is not None:
+            self.live.reconcile(trader.user_id, [live.order for live in live_orders], now)
+            return []
+        answers: list[OrderEvent] = []
+        for live in live_orders:
+            stale = live.order.leg is Leg.ENTRY and now - live.order.created_at > SIGNAL_TIME_TO_LIVE
+            if live.cancel_requested or stale:
+                answers += self._call_off(trader, live.order.order_id, now)
+            else:
+                answers += self._send(trader, live.order, now)
         return answers
 
     def _apply_locally(self, trader: UserTrader, effect: Effect) -> None:
@@ -201,7 +241,7 @@ class TradingFloor:
         else:
             self._many_positions.discard(trader.user_id)
 
-    async def _take_for(self, user_id: str, event: EngineInput) -> list[Turned]:
+    async def take_for(self, user_id: str, event: EngineInput) -> list[Turned]:
         trader = self.traders.get(user_id)
         return [] if trader is None else await self.take(trader, event)
 

@@ -10,7 +10,7 @@ import msgspec
 
 from runtime.market import InstrumentId
 from runtime.orders import Order, OrderAbsent, OrderAccepted, OrderCancelled, OrderFilled, OrderRejected, OrderUnknown
-from runtime.session import OnBreach, SessionConfig
+from runtime.session import OnBreach, SessionConfig, Subscription
 from runtime.signals import Signal
 
 
@@ -110,6 +110,37 @@ class UpdateConfig(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     ts: datetime
     command_id: str
     config: SessionConfig
+
+
+class Subscribe(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Follow one more strategy, or change the settings of one that is followed already (the same key)."""
+
+    ts: datetime
+    command_id: str
+    subscription: Subscription
+
+
+class Unsubscribe(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Follow the strategy `key` no longer. A position that is kept keeps the exits it was opened with."""
+
+    ts: datetime
+    command_id: str
+    key: str
+    positions: OnBreach = OnBreach.KEEP
+
+
+class PauseSubscription(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """No entries of the strategy `key` until `ResumeSubscription`; its exits go on."""
+
+    ts: datetime
+    command_id: str
+    key: str
+
+
+class ResumeSubscription(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    ts: datetime
+    command_id: str
+    key: str
 
 
 class SquareOff(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -235,6 +266,10 @@ EngineInput: TypeAlias = (
     | PauseSession
     | ResumeSession
     | UpdateConfig
+    | Subscribe
+    | Unsubscribe
+    | PauseSubscription
+    | ResumeSubscription
     | SquareOff
     | ReportStatus
     | RejectCommand

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import msgspec
 
 from runtime.market import Instrument
+from runtime.session import Mode
 from runtime.signals import OrderSide
 
 
@@ -42,13 +43,17 @@ class Leg(StrEnum):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One intent to trade, as sent to a broker. `order_id` is derived, see `derive_order_id`; quantity in units."""
+    """One intent to trade, as sent to a broker. `order_id` is derived, see `derive_order_id`; quantity in units.
+
+    `mode` says where it goes: to the paper exchange, or to the account at the session's broker.
+    """
 
     order_id: str
     user_id: str
     slot: str
     signal_id: str
     leg: Leg
+    mode: Mode = Mode.PAPER
     instrument: Instrument
     side: OrderSide
     quantity: Decimal

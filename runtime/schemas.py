@@ -120,6 +120,7 @@ _BY_TYPE: Mapping[EventType, Fields] = {
         "positions": Field(_SUMMARIES, "GET_STATUS: slot, instrument, side, quantity, entry_price of each", optional=True),
         "orders": Field(_SUMMARIES, "GET_STATUS: order_id, leg, status of each that is not final", optional=True),
         "day": Field(_DAY, "GET_STATUS: realised, fees, trades", optional=True),
+        "subscription": Field(_TEXT, "SUBSCRIBE, UNSUBSCRIBE, PAUSE_SUBSCRIPTION, RESUME_SUBSCRIPTION: its key", optional=True),
         "hosts": Field(_COUNT, "HALT_ALL and RESUME_ALL: trader hosts that were told", optional=True),
         "repeated": _REPEATED,
     },

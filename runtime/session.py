@@ -80,6 +80,10 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     protection: Protection = Protection()
     cooldown: timedelta = timedelta(0)
     """Least time between two entries of this user here, besides the strategy's own trade lock."""
+    mode: Mode | None = None
+    """Where this subscription's entries go; None: where the session's go."""
+    paused: bool = False
+    """Takes no entries; the exits of what it holds go on."""
 
     @property
     def key(self) -> str:
@@ -110,3 +114,6 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     risk: RiskLimits = RiskLimits()
     placement: str | None = None
     """`dedicated`, `packed`, or None for the platform's choice."""
+
+    def mode_of(self, subscription: Subscription) -> Mode:
+        return self.mode if subscription.mode is None else subscription.mode

@@ -12,7 +12,7 @@ from runtime.events import ExitReason
 from runtime.market import Instrument
 from runtime.orders import Leg, Order, OrderStatus
 from runtime.risk import OrderWindow
-from runtime.session import SessionConfig
+from runtime.session import Mode, Protection, SessionConfig
 from runtime.signals import OrderSide, Side, Signal
 
 ZERO = Decimal(0)
@@ -52,6 +52,7 @@ class Position(msgspec.Struct, kw_only=True):
     instrument: Instrument
     side: Side
     entry_side: OrderSide
+    mode: Mode = Mode.PAPER
     quantity: Decimal
     entry_price: Decimal
     opened_at: datetime
@@ -91,6 +92,8 @@ class Slot(msgspec.Struct, kw_only=True):
     last_signal_ts: datetime | None = None
     last_entry_at: datetime | None = None
     trades_today: int = 0
+    protection: Protection | None = None
+    """What protects its position after its subscription is gone."""
 
     @property
     def phase(self) -> SlotPhase:

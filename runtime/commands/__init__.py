@@ -6,7 +6,7 @@ engine's `SessionConfig`.
 
 from __future__ import annotations
 
-from runtime.commands.configure import Catalogue, merge, session_config
+from runtime.commands.configure import Catalogue, merge, session_config, session_subscription
 from runtime.commands.data import HaltData, NoData, StartData, StopData, SubscriptionData, UpdateData
 from runtime.commands.errors import InvalidCommand, RejectReason
 from runtime.commands.messages import (
@@ -52,4 +52,5 @@ __all__ = [
     "merge",
     "parse_command",
     "session_config",
+    "session_subscription",
 ]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import time, timedelta
 from decimal import Decimal
 from typing import Any, TypeAlias, cast
 
 import msgspec
 
-from runtime.commands.data import StartData, SubscriptionData
+from runtime.commands.data import FlatSubscriptionData, StartData, SubscriptionData
 from runtime.commands.errors import InvalidCommand, RejectReason
 from runtime.commands.messages import StartTrading, UpdateConfig
 from runtime.errors import InvalidConfig
-from runtime.session import Mode, SessionConfig, SizingMethod
+from runtime.session import Mode, SessionConfig, SizingMethod, Subscription
 from runtime.strategy import ParameterValue
 
 CreateStrategy: TypeAlias = Callable[[str, Mapping[str, ParameterValue]], object]
@@ -64,8 +64,8 @@ def merge(current: SessionConfig, data: StartData, *, credentials: str | None = 
         InvalidConfig: flat fields, but the session has several subscriptions.
     """
     sent = data.model_dump(exclude_unset=True, exclude={"access_token"})
-    base: dict[str, Any] = msgspec.to_builtins(current, builtin_types=(Decimal, time, timedelta))
-    flat = {name: sent.pop(name) for name in SubscriptionData.model_fields if name in sent}
+    base = _builtins(current)
+    flat = {name: sent.pop(name) for name in FlatSubscriptionData.model_fields if name in sent}
     if flat:
         if len(base["subscriptions"]) != 1:
             raise _Refused(
@@ -80,6 +80,30 @@ def merge(current: SessionConfig, data: StartData, *, credentials: str | None = 
     if credentials is not None:
         sent["credentials"] = credentials
     return msgspec.convert(_overlay(base, sent), SessionConfig)
+
+
+def session_subscription(
+    data: SubscriptionData, current: SessionConfig, catalogue: Catalogue, *, action: str, user_id: str, command_id: str
+) -> Subscription:
+    """The subscription that SUBSCRIBE asks for; what it leaves out has its default, also when the session has this key already.
+
+    Raises:
+        InvalidCommand: it names something that is unknown here, or wants an account the session does not have.
+    """
+    sent = data.model_dump(exclude_unset=True)
+    subscription = msgspec.convert(_overlay(_builtins(Subscription()), sent), Subscription)
+    try:
+        _check_account(current, [subscription], catalogue)
+        _check_subscription("", subscription, catalogue)
+    except _Refused as refused:
+        raise InvalidCommand(
+            f"data.{refused.field}", refused.fix, reason=refused.reason, action=action, user_id=user_id, command_id=command_id
+        ) from None
+    return subscription
+
+
+def _builtins(config: SessionConfig | Subscription) -> dict[str, Any]:
+    return msgspec.to_builtins(config, builtin_types=(Decimal, time, timedelta))
 
 
 class _Refused(InvalidConfig):
@@ -106,27 +130,37 @@ _WHOLE = frozenset({"stop", "target", "trail"})
 def _check(config: SessionConfig, catalogue: Catalogue) -> None:
     if config.broker not in catalogue.brokers:
         raise _Refused("broker", f"not configured here; known: {', '.join(sorted(catalogue.brokers))}", RejectReason.UNKNOWN_BROKER)
-    if config.mode is Mode.LIVE and config.broker == PAPER:
-        live = sorted(catalogue.brokers - {PAPER})
-        known = f"name one in `broker`: {', '.join(live)}" if live else "none is configured here, so only mode `paper` is available"
-        raise _Refused("mode", f"live needs a live broker; {known}", RejectReason.LIVE_UNAVAILABLE)
-    if config.mode is Mode.LIVE and config.credentials is None:
-        raise _Refused("credentials", "live needs `credentials` or an `access_token`")
+    _check_account(config, config.subscriptions, catalogue)
     for index, subscription in enumerate(config.subscriptions):
-        path = f"subscriptions.{index}"
-        if subscription.strategy not in catalogue.strategies:
-            known = ", ".join(sorted(catalogue.strategies))
-            raise _Refused(f"{path}.strategy", f"unknown; known: {known}", RejectReason.UNKNOWN_STRATEGY)
-        try:
-            catalogue.create_strategy(subscription.strategy, subscription.parameters)
-        except InvalidConfig as error:
-            name = error.field.removeprefix(f"{subscription.strategy}.")
-            raise _Refused(f"{path}.parameters.{name}", error.fix) from None
-        if subscription.sizing.method is SizingMethod.FIXED and subscription.sizing.quantity is None:
-            raise _Refused(f"{path}.sizing.quantity", "method `fixed` needs a quantity")
+        _check_subscription(f"subscriptions.{index}.", subscription, catalogue)
     keys = [subscription.key for subscription in config.subscriptions]
     if len(set(keys)) != len(keys):
         raise _Refused("subscriptions", "two of them are the same strategy with the same parameters on the same instrument and timeframe")
+
+
+def _check_account(config: SessionConfig, subscriptions: Iterable[Subscription], catalogue: Catalogue) -> None:
+    """Whoever sends one live order needs a live broker and its credentials."""
+    if Mode.LIVE not in {config.mode, *(config.mode_of(subscription) for subscription in subscriptions)}:
+        return
+    if config.broker == PAPER:
+        live = sorted(catalogue.brokers - {PAPER})
+        known = f"name one in `broker`: {', '.join(live)}" if live else "none is configured here, so only mode `paper` is available"
+        raise _Refused("mode", f"live needs a live broker; {known}", RejectReason.LIVE_UNAVAILABLE)
+    if config.credentials is None:
+        raise _Refused("credentials", "live needs `credentials` or an `access_token`")
+
+
+def _check_subscription(path: str, subscription: Subscription, catalogue: Catalogue) -> None:
+    if subscription.strategy not in catalogue.strategies:
+        known = ", ".join(sorted(catalogue.strategies))
+        raise _Refused(f"{path}strategy", f"unknown; known: {known}", RejectReason.UNKNOWN_STRATEGY)
+    try:
+        catalogue.create_strategy(subscription.strategy, subscription.parameters)
+    except InvalidConfig as error:
+        name = error.field.removeprefix(f"{subscription.strategy}.")
+        raise _Refused(f"{path}parameters.{name}", error.fix) from None
+    if subscription.sizing.method is SizingMethod.FIXED and subscription.sizing.quantity is None:
+        raise _Refused(f"{path}sizing.quantity", "method `fixed` needs a quantity")
 
 
 def _as_sent(field: str, data: StartData) -> str:

@@ -119,7 +119,9 @@ class ProtectionData(Data):
     """Entries of this subscription."""
 
 
-class SubscriptionData(Data):
+class FlatSubscriptionData(Data):
+    """A subscription as it may be written straight into START_TRADING's data."""
+
     strategy: Name = _SUBSCRIPTION.strategy
     parameters: Parameters = Field(default=_SUBSCRIPTION.parameters, validation_alias=AliasChoices("parameters", "params"))
     """The strategy's own parameters; `params` is accepted too."""
@@ -129,6 +131,13 @@ class SubscriptionData(Data):
     protection: ProtectionData = ProtectionData()
     cooldown: Minutes = Field(default=_SUBSCRIPTION.cooldown, alias="cooldown_minutes", json_schema_extra={"default": 0})
     """Least time between two entries of this user here, besides the strategy's own trade lock."""
+
+
+class SubscriptionData(FlatSubscriptionData):
+    mode: Mode | None = _SUBSCRIPTION.mode
+    """Where its entries go; null: where the session's go. `live` needs what a live session needs."""
+    paused: bool = _SUBSCRIPTION.paused
+    """Takes no entries until it is resumed; exits go on."""
 
 
 class RiskData(Data):
@@ -146,7 +155,7 @@ class RiskData(Data):
     """What happens to open positions when the daily loss limit is reached."""
 
 
-class StartData(SubscriptionData):
+class StartData(FlatSubscriptionData):
     """Everything has a default. One subscription may be written flat (`strategy`, `parameters`, `instrument`, …), several as `subscriptions`."""
 
     mode: Mode = _SESSION.mode
@@ -171,7 +180,7 @@ class StartData(SubscriptionData):
     @property
     def flat_fields(self) -> frozenset[str]:
         """The fields of the one flat subscription that were sent."""
-        return frozenset(self.model_fields_set & SubscriptionData.model_fields.keys())
+        return frozenset(self.model_fields_set & FlatSubscriptionData.model_fields.keys())
 
     @model_validator(mode="after")
     def _one_way_to_say_it(self) -> StartData:

@@ -18,6 +18,7 @@ class RejectReason(StrEnum):
     UNKNOWN_BROKER = "unknown_broker"
     LIVE_UNAVAILABLE = "live_unavailable"
     NOT_RUNNING = "not_running"
+    NOT_SUBSCRIBED = "not_subscribed"
 
 
 class InvalidCommand(InvalidInput):

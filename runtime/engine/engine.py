@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from runtime.engine import entering, fills, leaving, session
+from runtime.engine import entering, fills, leaving, session, subscribing
 from runtime.engine.turn import Turn
 from runtime.events import (
     AcceptCommand,
@@ -20,19 +20,23 @@ from runtime.events import (
     Heartbeat,
     LossLimitTouched,
     PauseSession,
+    PauseSubscription,
     PriceTouched,
     RejectCommand,
     RepeatCommand,
     ReportStatus,
     ResumeSession,
+    ResumeSubscription,
     ResumeTrading,
     SessionRecovered,
     SignalArrived,
     SquareOff,
     StartSession,
     StopSession,
+    Subscribe,
     SuspendSession,
     TimeAdvanced,
+    Unsubscribe,
     UpdateConfig,
 )
 from runtime.market import IST, InstrumentId
@@ -46,6 +50,10 @@ _HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
     PauseSession: session.on_pause,
     ResumeSession: session.on_resume,
     UpdateConfig: session.on_update,
+    Subscribe: subscribing.on_subscribe,
+    Unsubscribe: subscribing.on_unsubscribe,
+    PauseSubscription: subscribing.on_pause,
+    ResumeSubscription: subscribing.on_resume,
     SquareOff: session.on_square_off,
     ReportStatus: session.on_status,
     RejectCommand: session.on_rejected,
@@ -105,7 +113,20 @@ class TradingEngine:
         return turn.effects
 
 
-_COMMANDS = (StartSession, StopSession, PauseSession, ResumeSession, UpdateConfig, SquareOff, RejectCommand, AcceptCommand)
+_COMMANDS = (
+    StartSession,
+    StopSession,
+    PauseSession,
+    ResumeSession,
+    UpdateConfig,
+    Subscribe,
+    Unsubscribe,
+    PauseSubscription,
+    ResumeSubscription,
+    SquareOff,
+    RejectCommand,
+    AcceptCommand,
+)
 _COMMANDS_REMEMBERED = 32
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 

@@ -106,7 +106,10 @@ def _enter(turn: Turn, slot: Slot, signal: Signal) -> None:
     slot.trades_today += 1
     turn.state.trades_today += 1
     slot.entry = signal
-    turn.submit(slot, leg=Leg.ENTRY, signal_id=signal.signal_id, instrument=instrument, side=signal.entry_side, quantity=quantity)
+    mode = turn.state.config.mode_of(subscription)
+    turn.submit(
+        slot, leg=Leg.ENTRY, mode=mode, signal_id=signal.signal_id, instrument=instrument, side=signal.entry_side, quantity=quantity
+    )
 
 
 def _session_refuses(turn: Turn) -> tuple[SkipReason, str] | None:
@@ -130,6 +133,8 @@ def _slot_refuses(turn: Turn, slot: Slot, subscription: Subscription, signal: Si
     age = turn.ts - signal.ts
     if age > SIGNAL_TIME_TO_LIVE:
         return SkipReason.STALE, f"{age.total_seconds():.0f} s old, at most {SIGNAL_TIME_TO_LIVE.total_seconds():.0f} s"
+    if subscription.paused:
+        return SkipReason.PAUSED, "the subscription is paused"
     protection = subscription.protection
     if protection.square_off is not None and exchange_time(signal.instrument, turn.ts).time() >= protection.square_off:
         return SkipReason.MARKET_CLOSED, f"square-off time {protection.square_off:%H:%M} has passed"

@@ -104,6 +104,7 @@ def _grow(turn: Turn, slot: Slot, order: OrderState, quantity: Decimal, price: D
             instrument=order.order.instrument,
             side=side,
             entry_side=order.order.side,
+            mode=order.order.mode,
             quantity=quantity,
             entry_price=price,
             opened_at=turn.ts,

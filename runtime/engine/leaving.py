@@ -39,6 +39,7 @@ def request_exit(turn: Turn, slot: Slot, reason: ExitReason) -> None:
     turn.submit(
         slot,
         leg=Leg.EXIT,
+        mode=position.mode,
         signal_id=position.position_id,
         instrument=position.instrument,
         side=position.entry_side.opposite,

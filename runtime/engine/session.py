@@ -33,19 +33,19 @@ def on_start(turn: Turn, event: StartSession) -> None:
     """A second START of a running session changes its configuration."""
     state = turn.state
     was_running = state.status is not SessionStatus.STOPPED
-    _configure(turn, event.config)
+    configure(turn, event.config)
     state.status = SessionStatus.RUNNING
-    _accept(turn, event.command_id, "START_TRADING", updated=was_running)
+    accept(turn, event.command_id, "START_TRADING", updated=was_running)
     if not was_running:
         turn.emit(EventType.SESSION_STARTED, session_data(state))
 
 
 def on_stop(turn: Turn, event: StopSession) -> None:
-    if not _require_session(turn, event.command_id, "STOP_TRADING"):
+    if not require_session(turn, event.command_id, "STOP_TRADING"):
         return
     turn.state.status = SessionStatus.STOPPED
     _drop_pending(turn)
-    _accept(turn, event.command_id, "STOP_TRADING")
+    accept(turn, event.command_id, "STOP_TRADING")
     turn.cancel_entries()
     if event.positions is OnBreach.CLOSE:
         exit_all(turn, ExitReason.MANUAL)
@@ -53,11 +53,11 @@ def on_stop(turn: Turn, event: StopSession) -> None:
 
 
 def on_pause(turn: Turn, event: PauseSession) -> None:
-    if not _require_session(turn, event.command_id, "PAUSE_TRADING"):
+    if not require_session(turn, event.command_id, "PAUSE_TRADING"):
         return
     turn.state.status = SessionStatus.PAUSED
     _drop_pending(turn)
-    _accept(turn, event.command_id, "PAUSE_TRADING")
+    accept(turn, event.command_id, "PAUSE_TRADING")
     turn.cancel_entries()
     turn.emit(EventType.SESSION_PAUSED, session_data(turn.state))
 
@@ -72,12 +72,12 @@ def on_suspend(turn: Turn, event: SuspendSession) -> None:
 
 
 def on_resume(turn: Turn, event: ResumeSession) -> None:
-    if not _require_session(turn, event.command_id, "RESUME_TRADING"):
+    if not require_session(turn, event.command_id, "RESUME_TRADING"):
         return
     state = turn.state
     was_halted, state.halted = state.halted, None
     state.status = SessionStatus.RUNNING
-    _accept(turn, event.command_id, "RESUME_TRADING")
+    accept(turn, event.command_id, "RESUME_TRADING")
     if was_halted is not None:
         turn.emit(EventType.RISK_RESUMED, {"reason": "command", "detail": was_halted})
     turn.emit(EventType.SESSION_RESUMED, session_data(state))
@@ -86,18 +86,18 @@ def on_resume(turn: Turn, event: ResumeSession) -> None:
 
 
 def on_update(turn: Turn, event: UpdateConfig) -> None:
-    if not _require_session(turn, event.command_id, "UPDATE_CONFIG"):
+    if not require_session(turn, event.command_id, "UPDATE_CONFIG"):
         return
-    _configure(turn, event.config)
-    _accept(turn, event.command_id, "UPDATE_CONFIG")
+    configure(turn, event.config)
+    accept(turn, event.command_id, "UPDATE_CONFIG")
 
 
 def on_square_off(turn: Turn, event: SquareOff) -> None:
     """Flatten now; also a stopped session that kept its positions."""
-    if not turn.state.open_positions and not _require_session(turn, event.command_id, "SQUARE_OFF"):
+    if not turn.state.open_positions and not require_session(turn, event.command_id, "SQUARE_OFF"):
         return
     _drop_pending(turn)
-    _accept(turn, event.command_id, "SQUARE_OFF")
+    accept(turn, event.command_id, "SQUARE_OFF")
     turn.cancel_entries()
     exit_all(turn, ExitReason.MANUAL)
 
@@ -151,8 +151,7 @@ def on_status(turn: Turn, event: ReportStatus) -> None:
 
 
 def on_rejected(turn: Turn, event: RejectCommand) -> None:
-    data: dict[str, object] = {"command_id": event.command_id, "action": event.action, "field": event.field, "reason": event.reason}
-    turn.emit(EventType.COMMAND_REJECTED, data | {"detail": event.detail})
+    reject(turn, event.command_id, event.action, field=event.field, reason=event.reason, detail=event.detail)
 
 
 def on_accepted(turn: Turn, event: AcceptCommand) -> None:
@@ -192,13 +191,13 @@ def session_data(state: EngineState) -> dict[str, object]:
     }
 
 
-def _configure(turn: Turn, config: SessionConfig) -> None:
+def configure(turn: Turn, config: SessionConfig) -> None:
     """Take the new settings; a slot that is no longer subscribed keeps its position and exits, but takes no more signals."""
     state = turn.state
     state.config = config
-    wanted = {subscription.key for subscription in config.subscriptions}
-    for key in wanted - state.slots.keys():
-        state.slots[key] = Slot(key=key)
+    wanted = dict.fromkeys(subscription.key for subscription in config.subscriptions)
+    for key in wanted:
+        state.slots.setdefault(key, Slot(key=key)).protection = None
     for key in [key for key, slot in state.slots.items() if key not in wanted and slot.position is None and slot.order_id is None]:
         del state.slots[key]
     for slot in state.slots.values():
@@ -212,15 +211,18 @@ def _drop_pending(turn: Turn) -> None:
         slot.pending = None
 
 
-def _require_session(turn: Turn, command_id: str, action: str) -> bool:
+def require_session(turn: Turn, command_id: str, action: str) -> bool:
     if turn.state.status is not SessionStatus.STOPPED:
         return True
-    data: dict[str, object] = {"command_id": command_id, "action": action, "field": "user_id", "reason": "not_running"}
-    turn.emit(
-        EventType.COMMAND_REJECTED, data | {"detail": f"user {turn.state.user_id!r} has no running session: send START_TRADING first"}
-    )
+    detail = f"user {turn.state.user_id!r} has no running session: send START_TRADING first"
+    reject(turn, command_id, action, field="user_id", reason="not_running", detail=detail)
     return False
 
 
-def _accept(turn: Turn, command_id: str, action: str, **more: object) -> None:
+def accept(turn: Turn, command_id: str, action: str, **more: object) -> None:
     turn.emit(EventType.COMMAND_ACCEPTED, {"command_id": command_id, "action": action, "status": turn.state.status} | more)
+
+
+def reject(turn: Turn, command_id: str, action: str, *, field: str, reason: str, detail: str) -> None:
+    data: dict[str, object] = {"command_id": command_id, "action": action, "field": field, "reason": reason, "detail": detail}
+    turn.emit(EventType.COMMAND_REJECTED, data)

@@ -9,7 +9,7 @@ from runtime.events import CancelOrder, Effect, EventType, ExitReason, PublicEve
 from runtime.exits import watch_levels
 from runtime.market import IST, Instrument
 from runtime.orders import Leg, Order, derive_order_id
-from runtime.session import Protection, RiskLimits, Subscription
+from runtime.session import Mode, Protection, RiskLimits, Subscription
 from runtime.signals import OrderSide
 from runtime.state import EngineState, OrderState, Position, Slot
 
@@ -64,7 +64,16 @@ class Turn:
     # --- what the world is asked for ---
 
     def submit(
-        self, slot: Slot, *, leg: Leg, signal_id: str, instrument: Instrument, side: OrderSide, quantity: Decimal, attempt: int = 0
+        self,
+        slot: Slot,
+        *,
+        leg: Leg,
+        mode: Mode,
+        signal_id: str,
+        instrument: Instrument,
+        side: OrderSide,
+        quantity: Decimal,
+        attempt: int = 0,
     ) -> OrderState:
         state = self.state
         order = Order(
@@ -73,6 +82,7 @@ class Turn:
             slot=slot.key,
             signal_id=signal_id,
             leg=leg,
+            mode=mode,
             instrument=instrument,
             side=side,
             quantity=quantity,
@@ -122,9 +132,9 @@ class Turn:
         return next((s for s in self.state.config.subscriptions if s.key == slot), None)
 
     def protection(self, slot: str) -> Protection:
-        """A position whose subscription is gone keeps the default protection."""
+        """A position whose subscription is gone keeps the protection it had, else the default one."""
         subscription = self.subscription(slot)
-        return subscription.protection if subscription is not None else Protection()
+        return subscription.protection if subscription is not None else self.state.slots[slot].protection or Protection()
 
     def _loss_level(self, position: Position) -> Decimal | None:
         """The price at which this position alone, the others at entry, uses up what is left of the daily loss limit."""

@@ -11,7 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.commands import Catalogue, InvalidCommand, RejectReason, StartTrading, UpdateConfig, merge, parse_command, session_config
+from runtime.commands import (
+    Catalogue,
+    InvalidCommand,
+    RejectReason,
+    StartTrading,
+    SubscriptionData,
+    UpdateConfig,
+    merge,
+    parse_command,
+    session_config,
+    session_subscription,
+)
 from runtime.errors import InvalidConfig
 from runtime.market import Timeframe
 from runtime.session import (
@@ -225,3 +236,47 @@ def test_an_update_without_a_session_is_refused() -> None:
 def test_money_sent_as_text_arrives_exactly(capital: Decimal) -> None:
     data = command("START_TRADING", {"capital": str(capital)}).data
     assert merge(SessionConfig(), data).capital == capital
+
+
+def test_each_subscription_may_go_to_another_place_than_the_session() -> None:
+    data = {"broker": "upstox", "credentials": "vault/1", "subscriptions": [{"mode": "live"}, {"timeframe": "5m", "paused": True}]}
+    live, slow = started(data, UPSTOX).subscriptions
+    assert (live.mode, slow.mode, slow.paused) == (Mode.LIVE, None, True)
+
+
+@pytest.mark.parametrize(
+    ("data", "field", "reason"),
+    [
+        ({"subscriptions": [{"mode": "live"}]}, "data.mode", RejectReason.LIVE_UNAVAILABLE),
+        ({"broker": "upstox", "subscriptions": [{"mode": "live"}]}, "data.credentials", RejectReason.INVALID),
+    ],
+)
+def test_one_live_subscription_needs_what_a_live_session_needs(data: dict[str, Any], field: str, reason: RejectReason) -> None:
+    assert refused(data, UPSTOX) == (field, reason)
+
+
+def subscribed(data: Mapping[str, Any], current: SessionConfig | None = None) -> Subscription:
+    parsed = SubscriptionData.model_validate_json(json.dumps(data))
+    return session_subscription(parsed, current or SessionConfig(), UPSTOX, action="SUBSCRIBE", user_id="123", command_id="c-1")
+
+
+def test_a_single_subscription_is_filled_in_with_the_defaults() -> None:
+    assert subscribed({}) == Subscription()
+    assert subscribed({"strategy": "ema_cross", "sizing": {"method": "fixed", "quantity": 75}, "cooldown_minutes": 3}) == Subscription(
+        strategy="ema_cross", sizing=Sizing(method=SizingMethod.FIXED, quantity=Decimal(75)), cooldown=timedelta(minutes=3)
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "field", "reason"),
+    [
+        ({"strategy": "martingale"}, "data.strategy", RejectReason.UNKNOWN_STRATEGY),
+        ({"parameters": {"period": 0}}, "data.parameters.period", RejectReason.INVALID),
+        ({"sizing": {"method": "fixed"}}, "data.sizing.quantity", RejectReason.INVALID),
+        ({"mode": "live"}, "data.mode", RejectReason.LIVE_UNAVAILABLE),
+    ],
+)
+def test_a_single_subscription_that_cannot_be_is_refused_by_name(data: dict[str, Any], field: str, reason: RejectReason) -> None:
+    with pytest.raises(InvalidCommand) as caught:
+        subscribed(data)
+    assert (caught.value.field, caught.value.reason, caught.value.action) == (field, reason, "SUBSCRIBE")

@@ -22,7 +22,6 @@ from actors.wire import BeginSession, encode
 from adapters.memory import MemoryBus, MemoryJournal, MemoryStore
 from adapters.simulated import ScaledPacer, SimulatedFeed, SimulatedInstrumentMaster, SimulatedMarket, SimulatedOptionChainSource
 from adapters.vault import EncryptedVault
-from configs.calendar import load_calendar
 from runtime import channels
 from runtime.commands import Catalogue
 from runtime.events import PublicEvent
@@ -105,7 +104,7 @@ class LocalSystem:
             clock=self.clock,
             feed=SimulatedFeed(self._market, ScaledPacer(self.clock, 1.0)),
             master=self.master,
-            calendar=load_calendar(),
+            calendar=self._market.calendar,
             signals=SignalEngine(create, {underlying: await self.master.instrument(underlying)}),
             underlying=underlying,
             wait_for_begin=True,

@@ -113,7 +113,6 @@ async def serve_supervisor(spec: RunSpec, placer: Placer, ready: Ready) -> None:
 async def serve_market_data(spec: RunSpec, ready: Ready) -> None:
     from actors.market_progress import MarketProgress
     from adapters.simulated import FreePacer, ScaledPacer, SimulatedFeed, SimulatedInstrumentMaster
-    from configs.calendar import load_calendar
 
     servers, clock, market = Servers(spec), WallClock(), build_market(spec)
     master = SimulatedInstrumentMaster(market)
@@ -127,7 +126,7 @@ async def serve_market_data(spec: RunSpec, ready: Ready) -> None:
         clock=clock,
         feed=feed,
         master=master,
-        calendar=load_calendar(),
+        calendar=market.calendar,
         signals=SignalEngine(create, {spec.underlying: await master.instrument(spec.underlying)}),
         underlying=spec.underlying,
         starts_at=feed.now(),
@@ -150,14 +149,17 @@ async def serve_option_chain(spec: RunSpec, ready: Ready) -> None:
 def build_market(spec: RunSpec) -> Any:
     """The simulated venue of this run: the same in every process that builds it, being a function of the spec alone."""
     from adapters.simulated import SimulatedMarket, SimulationConfig
+    from configs.calendar import load_calendar
 
+    candles = candles_for(spec) or {}
     return SimulatedMarket(
         SimulationConfig(
             underlying=spec.underlying,
             sessions=spec.sessions,
             seed=spec.seed,
             ticks_per_second=spec.ticks_per_second,
-            candles=candles_for(spec) or {},
+            candles=candles,
+            special_sessions={day: load_calendar().times(day) for day in candles},
         )
     )
 

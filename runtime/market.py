@@ -178,6 +178,7 @@ class Candle(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     @property
     def closed_at(self) -> datetime:
+        """By the length of the frame. One that the session's close cuts short (the last hour, a day) ends with the session instead."""
         return self.opened_at + self.timeframe.duration
 
 

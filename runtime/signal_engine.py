@@ -106,14 +106,14 @@ class SignalEngine:
                 case StrategyFailed() as failure:
                     outcomes.append(failure)
                 case Target() as target:
-                    signal = self._signal(running, target, candle)
+                    signal = self._signal(running, target, candle, _closed_at(candle, context))
                     if signal is not None:
                         outcomes.append(signal)
                 case None:
                     pass
         return outcomes
 
-    def _signal(self, running: _Running, target: Target, candle: Candle) -> Signal | None:
+    def _signal(self, running: _Running, target: Target, candle: Candle, closed_at: datetime) -> Signal | None:
         instrument = target.instrument or self._instruments[candle.instrument]
         if instrument.kind is InstrumentKind.INDEX:
             self.untradable += 1
@@ -138,9 +138,15 @@ class SignalEngine:
             stop=target.stop,
             target=target.target,
             candle_time=candle.opened_at,
-            ts=candle.closed_at,
+            ts=closed_at,
             context=target.context,
         )
+
+
+def _closed_at(candle: Candle, context: MarketContext) -> datetime:
+    """The last frame of a session is cut short by its close; a day is over then too."""
+    close = context.session_close
+    return close if candle.opened_at < close < candle.closed_at else candle.closed_at
 
 
 def _decide(running: _Running, candle: Candle, context: MarketContext) -> Target | StrategyFailed | None:

@@ -175,3 +175,22 @@ def test_what_cannot_run_is_refused_when_it_is_added() -> None:
     with pytest.raises(InvalidConfig, match="fast_period"):
         engine.add(StrategySpec(strategy="ema_cross", parameters={"fast_period": 0}, instrument=INDEX.id))
     assert set(engine.keys()) == set()
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "opened", "closed"),
+    [
+        (Timeframe.M1, "15:29", "15:30"),
+        (Timeframe.H1, "14:15", "15:15"),
+        (Timeframe.H1, "15:15", "15:30"),
+        (Timeframe.D1, "09:15", "15:30"),
+    ],
+)
+def test_a_signal_is_dated_when_its_frame_ends_and_never_after_the_session(timeframe: Timeframe, opened: str, closed: str) -> None:
+    harness = Harness(spec(COIN.id, timeframe))
+    last = Candle(instrument=COIN.id, timeframe=timeframe, opened_at=at(opened), open=100, high=102, low=99, close=101)
+
+    (signal,) = harness.engine.on_candle(last, CONTEXT)
+
+    assert isinstance(signal, Signal)
+    assert signal.ts == at(closed)

@@ -1,0 +1,6 @@
+"""Results of backtests, sweeps and walk-forward analyses as one self-contained HTML file each: no network, no server."""
+
+from adapters.backtest_report.backtest import backtest_page
+from adapters.backtest_report.page import DataQuality, Finding, Heat, Page, Section, Table, render, write_page
+
+__all__ = ["DataQuality", "Finding", "Heat", "Page", "Section", "Table", "backtest_page", "render", "write_page"]

@@ -6,7 +6,7 @@ KILLS ?= 40
 USERS ?= 8
 SEED ?= 7
 
-.PHONY: help setup run test test-slow lint fmt bench chaos lock clean
+.PHONY: help setup run test test-slow browser lint fmt bench chaos lock clean
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -27,6 +27,11 @@ run: setup  ## the demo: real servers, real actors, a made-up market
 test: setup  ## everything that takes minutes at most
 	$(BIN)/pytest -n 2 -m "not slow and not cluster"
 	$(BIN)/pytest -n 0 -m "not slow and cluster"
+
+browser:  ## Chromium, in which tests open the HTML reports; without it they skip
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
+		{ test "$$(id -u)" = 0 && command -v apt-get > /dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } || \
+		{ echo "no Chromium, and it can only be installed by root with apt-get: install it and name it in CHROMIUM"; exit 1; }
 
 test-slow: setup  ## what takes longer
 	$(BIN)/pytest -n 2 -m slow --timeout 1800

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -44,6 +45,7 @@ class Page:
         self._call("Emulation.setEmulatedMedia", features=[theme])
         self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
         self._loaded = False
+        self._call("Page.bringToFront")  # a tab in the background draws no frames
         self._call("Page.navigate", url=file.resolve().as_uri())
         while not self._loaded:
             self._note(json.loads(self._socket.recv(timeout=60)))
@@ -101,18 +103,19 @@ class Browser:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._pages: list[ClientConnection] = []
+        self._sockets = ExitStack()
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [find_chromium(), *_FLAGS, f"--user-data-dir={self._folder}", "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [find_chromium(), *_FLAGS, f"--user-data-dir={self._folder}", "about:blank"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         self._address = self._wait_for_port()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for page in self._pages:
-            page.close()
+        self._sockets.close()
         self._process.terminate()
         self._process.wait()
 
@@ -120,9 +123,7 @@ class Browser:
         import httpx
 
         target = httpx.put(f"http://{self._address}/json/new?about:blank", timeout=30, trust_env=False).json()
-        socket = connect(target["webSocketDebuggerUrl"], max_size=None, proxy=None)
-        self._pages.append(socket)
-        return Page(socket)
+        return Page(self._sockets.enter_context(connect(target["webSocketDebuggerUrl"], max_size=None, proxy=None)))
 
     def _wait_for_port(self) -> str:
         """The browser writes the port it chose into its folder."""

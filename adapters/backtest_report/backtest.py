@@ -28,7 +28,9 @@ from runtime.backtest.candle_array import CandleArray, utc_offsets
 from runtime.backtest.result import BacktestResult, EquityCurve, FillModel, TradeTable
 from runtime.metrics import Metrics
 
-SYNTHETIC = "SYNTHETIC PRICES: what was traded has no recorded prices here; they were computed by a model. Read the figures as a rough guide."
+SYNTHETIC = (
+    "SYNTHETIC PRICES: what was traded has no recorded prices here; they were computed by a model. Read the figures as a rough guide."
+)
 _SIDES = ("LONG", "SHORT")
 
 

@@ -13,6 +13,7 @@ from runtime.backtest.result import EquityCurve, TradeTable
 _DAY = 86_400
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _BINS_MIN, _BINS_MAX = 12, 60
+_SPREAD_MIN = 1e-6
 
 
 def breakdowns(trades: TradeTable, entry_local: NDArray[np.int64]) -> list[Breakdown]:
@@ -31,7 +32,8 @@ def breakdowns(trades: TradeTable, entry_local: NDArray[np.int64]) -> list[Break
 
 
 def _by(name: str, net: NDArray[np.float64], key: NDArray[np.integer], names: Sequence[str]) -> Breakdown:
-    return Breakdown(name=name, rows=[_group(names[value], net[key == value]) for value in np.unique(key).tolist()])
+    present: list[int] = np.unique(key).tolist()
+    return Breakdown(name=name, rows=[_group(names[value], net[key == value]) for value in present])
 
 
 def _group(name: str, net: NDArray[np.float64]) -> Group:
@@ -47,20 +49,24 @@ def _group(name: str, net: NDArray[np.float64]) -> Group:
 
 
 def histogram(net: NDArray[np.float64]) -> list[Bin]:
-    """Bins of equal width with an edge at zero, so that none holds both gains and losses; width by Freedman and Diaconis, within limits."""
+    """Bins of equal width with an edge at zero, so that none holds both gains and losses.
+
+    Width: Freedman and Diaconis (1981), 2 IQR / n^(1/3), within limits on the number of bins.
+    """
     if not len(net):
         return []
     low, high = min(0.0, float(net.min())), max(0.0, float(net.max()))
-    bins = len(np.histogram_bin_edges(net, "fd")) - 1 if len(net) > 1 else 1
-    width = (high - low) / min(max(bins, _BINS_MIN), _BINS_MAX) or 1.0
-    edges = np.arange(np.floor(low / width), np.ceil(high / width) + 1) * width
-    if len(edges) < 2:
-        edges = np.array([0.0, width])
-    counts, _ = np.histogram(net, edges)
-    return [
-        Bin(from_=start, to=end, count=count)
-        for start, end, count in zip(edges[:-1].tolist(), edges[1:].tolist(), counts.tolist(), strict=True)
-    ]
+    spread = high - low
+    if spread < _SPREAD_MIN:
+        return [Bin(from_=0.0, to=1.0, count=len(net))]
+    first_quartile, third_quartile = np.quantile(net, (0.25, 0.75)).tolist()
+    wanted = 2.0 * (third_quartile - first_quartile) / len(net) ** (1 / 3)
+    width = min(max(wanted, spread / _BINS_MAX), spread / _BINS_MIN)
+    number = np.floor(net / width).astype(np.int64)
+    number[net >= high] = max(0, int(np.ceil(high / width)) - 1)  # the largest is inside the last bin, not beyond it
+    first = int(number.min(initial=0))
+    counts = np.bincount(number - first).tolist()
+    return [Bin(from_=(first + at) * width, to=(first + at + 1) * width, count=count) for at, count in enumerate(counts)]
 
 
 def monthly_returns(equity: EquityCurve, capital: float) -> list[Year]:

@@ -48,6 +48,12 @@ class Figure(msgspec.Struct, frozen=True):
     kind: Kind = "text"
 
 
+class Column(msgspec.Struct, frozen=True):
+    label: str
+    kind: Kind = "text"
+    signed: bool = False
+
+
 class Finding(msgspec.Struct, frozen=True):
     problem: str
     count: int
@@ -63,7 +69,8 @@ class DataQuality(msgspec.Struct, frozen=True, kw_only=True):
 
 class Bars(msgspec.Struct, frozen=True, kw_only=True):
     """Candles of `seconds` each. `time` (wall clock) and `close` hold differences, `open` the distance to the close before, `high` and
-    `low` the distance outwards from the body; prices are counted in 1/`scale`."""
+    `low` the distance outwards from the body; prices are counted in 1/`scale`.
+    """
 
     seconds: int
     scale: int
@@ -148,8 +155,7 @@ class Heat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
-    columns: Sequence[Figure]
-    """`value` of a column is not used."""
+    columns: Sequence[Column]
     rows: Sequence[Sequence[Value]]
 
 

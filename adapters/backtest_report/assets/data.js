@@ -70,7 +70,6 @@ class Format {
   }
 }
 
-const SIGNED = new Set(["money", "amount", "percent"]);
 const toneOf = (value) => (value > 0 ? "gain" : value < 0 ? "loss" : "");
 
 // First index whose value is above `value`, in an ascending array.

@@ -51,14 +51,14 @@ function drawDistribution(bins, format) {
 }
 
 function pairs(rows, format) {
-  const cells = ({ label, value, kind }) => element("tr", {}, element("th", { scope: "row" }, label), element("td", { class: SIGNED.has(kind) ? toneOf(value) : "" }, format.text(value, kind)));
+  const cells = ({ label, value, kind }) => element("tr", {}, element("th", { scope: "row" }, label), element("td", { class: kind === "text" ? "wrap" : "" }, format.text(value, kind)));
   return element("table", { class: "pairs" }, element("tbody", {}, ...rows.map(cells)));
 }
 
-// A table of {columns: [{label, kind}], rows: [[…]]}.
+// A table of {columns: [{label, kind, signed}], rows: [[…]]}.
 function plainTable({ columns, rows }, format) {
   const side = (kind) => (kind === "text" ? "text" : "");
-  const cell = (value, { kind }) => element("td", { class: `${side(kind)} ${SIGNED.has(kind) ? toneOf(value) : ""}` }, format.text(value, kind));
+  const cell = (value, { kind, signed }) => element("td", { class: `${side(kind)} ${signed ? toneOf(value) : ""}` }, format.text(value, kind));
   return element("table", { class: "data" },
     element("thead", {}, element("tr", {}, ...columns.map(({ label, kind }) => element("th", { scope: "col", class: side(kind) }, label)))),
     element("tbody", {}, ...rows.map((row) => element("tr", {}, ...row.map((value, at) => cell(value, columns[at]))))));

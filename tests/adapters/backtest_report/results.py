@@ -27,7 +27,7 @@ def candles(bars: int, seed: int = 7) -> CandleArray:
     close = np.round(48_000 * np.exp(np.cumsum(random.normal(0, 0.0004, bars))) * 20) / 20
     opens = np.concatenate([[48_000.0], close[:-1]])
     reach = np.round(np.abs(random.normal(0, 8, (2, bars))) * 20) / 20
-    prices = np.column_stack([opens, np.maximum(opens, close) + reach[0], np.minimum(opens, close) - reach[1], close])
+    prices = np.column_stack([opens, np.maximum(opens, close) + reach[0], np.minimum(opens, close) - reach[1], close]).round(2)
     return CandleArray.of(FUTURE.id, Timeframe.M1, IST, opened_at, prices)
 
 

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.backtest.assumptions import assumptions
+from runtime.backtest.book import TradeBook
 from runtime.backtest.candle_array import CandleArray
-from runtime.backtest.result import BacktestResult, BacktestSpec
+from runtime.backtest.contexts import Contexts
+from runtime.backtest.exact import ExactLane, OnFill
+from runtime.backtest.prices import OwnPrices
+from runtime.backtest.result import BacktestResult, BacktestSpec, EquityCurve, TradeTable
+from runtime.backtest.signals import signal_source
 from runtime.calendar import ExchangeCalendar
+from runtime.errors import InvalidConfig
+from runtime.market import Segment
+from runtime.metrics import CALENDAR_DAYS, TRADING_DAYS, Metrics, measure
 from runtime.strategy import Strategy
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -22,6 +36,8 @@ def run_backtest(
     calendar: ExchangeCalendar | None = None,
     quality: Sequence[str] = (),
     progress: Progress | None = None,
+    skip: bool = True,
+    on_fill: OnFill | None = None,
 ) -> BacktestResult:
     """Run one strategy over candles.
 
@@ -32,8 +48,106 @@ def run_backtest(
         calendar: the exchange's sessions; None is a market that never closes.
         quality: what was found wrong with the candles, passed on into the result.
         progress: told how far the run has come.
+        skip: pass over candles that can wake nothing. It changes the time taken and nothing else.
+        on_fill: told of every fill, with its order.
 
     Raises:
-        InvalidConfig: the candles are of another instrument or timeframe, or the screening lane cannot do what is asked.
+        InvalidConfig: the candles are of another instrument or timeframe, or none is within the dates.
     """
-    raise NotImplementedError
+    first, last = traded_rows(spec, candles)
+    contexts = Contexts(candles, calendar)
+    ends = day_ends(candles, first, last)
+    prices = OwnPrices(candles)
+    book = TradeBook(candles, prices, ends)
+    source = signal_source(strategy, candles, contexts, spec.subscription, spec.instrument)
+    lane = ExactLane(spec, candles, source, prices, book, skip=skip, on_fill=on_fill)
+    lane.run(first, last, progress)
+    if source.failure is not None:
+        raise InvalidConfig("strategy", spec.subscription.strategy, f"failed at {source.failure}")
+    if spec.close_at_end:
+        lane.end(last - 1)
+    trades = book.table()
+    curve = equity_curve(spec, candles, trades, ends, book.marks())
+    return BacktestResult(
+        spec=spec,
+        trades=trades,
+        equity=curve,
+        metrics=metrics_of(spec, trades, curve, last - first),
+        assumptions=assumptions(spec, synthetic=prices.synthetic),
+        synthetic=prices.synthetic,
+        quality=tuple(quality),
+        fingerprint=fingerprint(spec, candles),
+        bars=last - first,
+        bars_woken=lane.woken,
+        orders=lane.orders,
+        signals=lane.signals,
+        skipped=dict(sorted(lane.skipped.items())),
+    )
+
+
+def traded_rows(spec: BacktestSpec, candles: CandleArray) -> tuple[int, int]:
+    """The rows of the exchange dates asked for, [first, last).
+
+    Raises:
+        InvalidConfig: see `run_backtest`.
+    """
+    subscription = spec.subscription
+    if candles.instrument != spec.instrument.id:
+        raise InvalidConfig("instrument", spec.instrument.id, f"the candles are of {candles.instrument}")
+    if candles.timeframe is not subscription.timeframe:
+        raise InvalidConfig("timeframe", subscription.timeframe, f"the candles are of {candles.timeframe}")
+    first = 0 if spec.start is None else int(np.searchsorted(candles.day, np.datetime64(spec.start).astype(np.int64)))
+    last = len(candles) if spec.end is None else int(np.searchsorted(candles.day, np.datetime64(spec.end).astype(np.int64), side="right"))
+    if first >= last:
+        raise InvalidConfig("start/end", (spec.start, spec.end), "no candle lies between these dates")
+    return first, last
+
+
+def day_ends(candles: CandleArray, first: int, last: int) -> NDArray[np.int64]:
+    """The row of each day's last candle among [first, last)."""
+    day = candles.day[first:last]
+    return np.append(np.flatnonzero(np.diff(day)), last - first - 1) + first
+
+
+def equity_curve(
+    spec: BacktestSpec, candles: CandleArray, trades: TradeTable, ends: NDArray[np.int64], marks: Sequence[tuple[int, float]]
+) -> EquityCurve:
+    """Realised profit up to each day's end and the mark of what was open then."""
+    realised = np.concatenate(([0.0], np.cumsum(trades.net)))
+    equity = float(spec.session.capital) + realised[np.searchsorted(trades.exit_bar, ends, side="right")]
+    for row, profit in marks:
+        equity[np.searchsorted(ends, row)] += profit
+    return EquityCurve(
+        day=candles.day[ends].astype("datetime64[D]"),
+        time=(candles.opened_at[ends] + candles.seconds).astype("datetime64[s]"),
+        bar=ends,
+        equity=equity,
+    )
+
+
+def metrics_of(spec: BacktestSpec, trades: TradeTable, curve: EquityCurve, bars: int) -> Metrics:
+    return measure(
+        net=trades.net,
+        fees=trades.fees,
+        gross=trades.gross,
+        bars_held=trades.bars_held,
+        seconds_held=(trades.exit_time - trades.entry_time).astype(np.int64),
+        equity=curve.equity,
+        days=curve.day,
+        bars=bars,
+        capital=float(spec.session.capital),
+        days_per_year=CALENDAR_DAYS if spec.instrument.segment is Segment.CRYPTO else TRADING_DAYS,
+    )
+
+
+def fingerprint(spec: BacktestSpec, candles: CandleArray, **more: object) -> str:
+    """32 hexadecimal digits of a hash over configuration, seed and every candle."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(_ENCODER.encode(spec))
+    digest.update(_ENCODER.encode((candles.instrument, candles.timeframe, str(candles.zone), sorted(more.items()))))
+    for column in (candles.opened_at, candles.open, candles.high, candles.low, candles.close, candles.volume):
+        digest.update(b"-" if column is None else column.tobytes())
+    return digest.hexdigest()
+
+
+_ENCODER = msgspec.json.Encoder(order="deterministic")

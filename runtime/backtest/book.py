@@ -1,0 +1,156 @@
+"""Positions as they close, kept as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.backtest.candle_array import CandleArray
+from runtime.backtest.prices import PriceSource
+from runtime.backtest.result import ZERO, TradeTable
+from runtime.orders import Leg, Order, OrderFilled
+from runtime.state import Position
+
+
+class _Open(msgspec.Struct):
+    """A position that is open, the engine's own object of it, and what it needs besides."""
+
+    position: Position
+    row: int
+    at_close: bool
+    rule: str
+    quantity: Decimal
+    entry_price: Decimal
+    entry_fees: Decimal
+    exit_quantity: Decimal = ZERO
+    exit_cost: Decimal = ZERO
+
+
+class _Names:
+    """Texts numbered in order of first use."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def number(self, name: str) -> int:
+        return self._numbers.setdefault(name, len(self._numbers))
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return tuple(self._numbers)
+
+
+class TradeBook:
+    """Of one slot: at most one position is open at a time."""
+
+    def __init__(self, candles: CandleArray, prices: PriceSource, day_ends: NDArray[np.int64]) -> None:
+        """`day_ends`: row of each day's last candle, on which an open position is marked."""
+        self._candles, self._prices, self._day_ends = candles, prices, day_ends
+        self._open: _Open | None = None
+        self._rows: list[tuple[float, ...]] = []
+        self._marks: list[tuple[int, float]] = []
+        self._rules, self._reasons, self._instruments = _Names(), _Names(), _Names()
+        self._columns: dict[str, list[float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def on_fill(self, fill: OrderFilled, order: Order, position: Position, rule: str, row: int, *, at_close: bool) -> None:
+        """A fill as the engine has applied it. `position` is its object, `at_close` whether the fill was at the candle's close."""
+        opened = self._open
+        if opened is None or opened.position is not position:
+            opened = self._open = _Open(position, row, at_close, rule, ZERO, position.entry_price, ZERO)
+        if order.leg is Leg.ENTRY:
+            opened.quantity += fill.quantity
+            opened.entry_price, opened.entry_fees = position.entry_price, position.fees
+        else:
+            opened.exit_quantity += fill.quantity
+            opened.exit_cost += fill.quantity * fill.price
+
+    def on_close(self, reason: str, row: int, *, at_close: bool) -> None:
+        """The open position has ended on `row`."""
+        opened, self._open = self._open, None
+        if opened is None:
+            return
+        position, direction = opened.position, opened.position.direction
+        exit_price = opened.exit_cost / opened.exit_quantity
+        worst, best = self._excursions(opened, row, float(exit_price))
+        gross, fees = position.realised, position.fees
+        size = float(opened.quantity)
+        self._rows.append(
+            (
+                opened.row,
+                row,
+                1 if position.side == "LONG" else -1,
+                direction,
+                size,
+                float(opened.entry_price),
+                float(exit_price),
+                self._rules.number(opened.rule),
+                self._reasons.number(reason),
+                self._instruments.number(position.instrument.id),
+                float(gross),
+                float(fees),
+                float(opened.entry_fees),
+                float(gross - fees),
+                worst * size,
+                best * size,
+                opened.at_close,
+                at_close,
+            )
+        )
+
+    def _excursions(self, opened: _Open, row: int, exit_price: float) -> tuple[float, float]:
+        """Largest loss and gain per unit; on the way, the marks of the days that it was held over."""
+        position, direction = opened.position, opened.position.direction
+        entry = float(opened.entry_price)
+        moves = [0.0, (exit_price - entry) * direction]
+        held, ends = opened.row + opened.at_close, np.searchsorted(self._day_ends, (opened.row, row))
+        while held < row:
+            columns = self._prices.columns(position.instrument, held)
+            part = slice(held - columns.first, min(row, columns.last) - columns.first)
+            moves += [(float(columns.low[part].min()) - entry) * direction, (float(columns.high[part].max()) - entry) * direction]
+            held = columns.first + part.stop
+        size, fees = float(opened.quantity), float(opened.entry_fees)
+        for end in self._day_ends[ends[0] : ends[1]].tolist():
+            columns = self._prices.columns(position.instrument, end)
+            self._marks.append((end, (float(columns.close[end - columns.first]) - entry) * direction * size - fees))
+        return min(moves), max(moves)
+
+    def marks(self) -> Sequence[tuple[int, float]]:
+        """(row of a day's last candle, open profit after the entry's fees) of every day at whose end a position was open."""
+        return self._marks
+
+    def table(self) -> TradeTable:
+        width = 18
+        columns = np.array(self._rows, dtype=np.float64).reshape(-1, width).T
+        whole = columns.astype(np.int64)
+        entry_bar, exit_bar = whole[0], whole[1]
+        opened_at, seconds = self._candles.opened_at, self._candles.seconds
+        return TradeTable(
+            entry_time=(opened_at[entry_bar] + whole[16] * seconds).astype("datetime64[s]"),
+            exit_time=(opened_at[exit_bar] + whole[17] * seconds).astype("datetime64[s]"),
+            entry_bar=entry_bar,
+            exit_bar=exit_bar,
+            side=whole[2].astype(np.int8),
+            direction=whole[3].astype(np.int8),
+            quantity=columns[4],
+            entry_price=columns[5],
+            exit_price=columns[6],
+            rule=whole[7].astype(np.int16),
+            exit_reason=whole[8].astype(np.int16),
+            instrument=whole[9].astype(np.int32),
+            gross=columns[10],
+            fees=columns[11],
+            entry_fees=columns[12],
+            net=columns[13],
+            mae=columns[14],
+            mfe=columns[15],
+            rules=self._rules.all,
+            exit_reasons=self._reasons.all,
+            instruments=self._instruments.all,
+        )

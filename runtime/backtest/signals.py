@@ -1,0 +1,165 @@
+"""What a strategy says on each candle, found ahead of the orders: strategies know of no position, so it cannot depend on one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import nan
+from typing import ClassVar, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.backtest.candle_array import CandleArray
+from runtime.backtest.contexts import Contexts
+from runtime.backtest.scan import run_steps
+from runtime.compiled import compiled
+from runtime.kernel_strategy import FLAT_CODE, KernelStrategy
+from runtime.market import Candle, Instrument
+from runtime.session import Subscription
+from runtime.signal_engine import SignalEngine, StrategyFailed, StrategySpec
+from runtime.signals import Side, Signal, Target
+from runtime.strategy import MarketContext, Strategy
+
+Codes: TypeAlias = NDArray[np.int8]
+"""Per candle: 0 nothing, above 0 LONG, below SHORT, `FLAT_CODE` out."""
+
+
+class SignalSource(Protocol):
+    """Asked for stretches of candles in order; of the newest stretch it can give each signal."""
+
+    failure: str | None
+    """Why the strategy was switched off, if it raised an error."""
+
+    def codes(self, first: int, last: int) -> Codes: ...
+
+    def signal(self, row: int) -> Signal | None: ...
+
+
+def signal_source(
+    strategy: Strategy, candles: CandleArray, contexts: Contexts, subscription: Subscription, traded: Instrument
+) -> SignalSource:
+    if isinstance(strategy, KernelStrategy):
+        return KernelSignals(strategy, candles, contexts, subscription, traded)
+    return PythonSignals(strategy, candles, contexts, subscription, traded)
+
+
+class PythonSignals:
+    """Any strategy, candle by candle, through the live `SignalEngine`."""
+
+    def __init__(
+        self, strategy: Strategy, candles: CandleArray, contexts: Contexts, subscription: Subscription, traded: Instrument
+    ) -> None:
+        self._candles, self._contexts = candles, contexts
+        self._engine = _signal_engine(strategy, subscription, traded)
+        self._signals: dict[int, Signal] = {}
+        self.failure: str | None = None
+
+    def codes(self, first: int, last: int) -> Codes:
+        codes = np.zeros(last - first, dtype=np.int8)
+        self._signals.clear()
+        for row in range(first, last):
+            candle = self._candles.candle(row)
+            for outcome in self._engine.on_candle(candle, self._contexts.at(row, candle)):
+                if isinstance(outcome, StrategyFailed):
+                    self.failure = f"{outcome.candle_time}: {outcome.error}"
+                else:
+                    codes[row - first] = _CODES[outcome.side]
+                    self._signals[row] = outcome
+        return codes
+
+    def signal(self, row: int) -> Signal | None:
+        return self._signals.get(row)
+
+
+class KernelSignals:
+    """A `KernelStrategy`: its step over all candles as machine code, a `Signal` built only where one is looked at."""
+
+    def __init__(
+        self, strategy: KernelStrategy, candles: CandleArray, contexts: Contexts, subscription: Subscription, traded: Instrument
+    ) -> None:
+        self._strategy, self._candles, self._contexts = strategy, candles, contexts
+        self._voice = _Voice(strategy)
+        self._engine = _signal_engine(self._voice, subscription, traded)
+        self._step, self._run = compiled(type(strategy).step), compiled(run_steps)
+        self._state = np.zeros(strategy.state_size)
+        self._first = 0
+        self._codes = np.zeros(0, dtype=np.int8)
+        self._values = np.zeros((0, len(strategy.columns)))
+        self.failure: str | None = None
+
+    def codes(self, first: int, last: int) -> Codes:
+        candles, rows = self._candles, slice(first, last)
+        if len(self._codes) < last - first:
+            self._codes = np.zeros(last - first, dtype=np.int8)
+            self._values = np.full((last - first, len(self._strategy.columns)), nan)
+        volume = _unknown(last - first) if candles.volume is None else candles.volume[rows]
+        self._run(
+            self._step,
+            self._state,
+            self._strategy.parameters,
+            self._values,
+            self._codes,
+            self._contexts.session[rows],
+            candles.minute[rows],
+            candles.opened_at[rows],
+            candles.open[rows],
+            candles.high[rows],
+            candles.low[rows],
+            candles.close[rows],
+            volume,
+            self._contexts.put_call_ratio(self._strategy, first, last),
+        )
+        self._first = first
+        return self._codes[: last - first]
+
+    def signal(self, row: int) -> Signal | None:
+        at = row - self._first
+        candle = self._candles.candle(row)
+        self._voice.say(int(self._codes[at]), self._values[at].tolist())
+        outcomes = self._engine.on_candle(candle, self._contexts.at(row, candle))
+        for outcome in outcomes:
+            if isinstance(outcome, StrategyFailed):
+                self.failure = f"{outcome.candle_time}: {outcome.error}"
+                return None
+            return outcome
+        return None
+
+
+class _Voice:
+    """Says on a candle what the kernel has decided on it."""
+
+    name: ClassVar[str] = "kernel"
+
+    def __init__(self, strategy: KernelStrategy) -> None:
+        self._strategy = strategy
+        self._code = 0
+        self._values: list[float] = []
+
+    def say(self, code: int, values: list[float]) -> None:
+        self._code, self._values = code, values
+
+    def on_candle(self, candle: Candle, context: MarketContext) -> Target | None:
+        return self._strategy.explain(self._code, self._values, candle, context) if self._code else None
+
+    def describe(self) -> dict[str, float | str | None]:
+        return self._strategy.described(self._values)
+
+
+def _signal_engine(strategy: Strategy, subscription: Subscription, traded: Instrument) -> SignalEngine:
+    engine = SignalEngine(lambda _name, _parameters: strategy, {traded.id: traded})
+    engine.add(
+        StrategySpec(
+            strategy=subscription.strategy,
+            parameters=subscription.parameters,
+            instrument=subscription.instrument,
+            timeframe=subscription.timeframe,
+        )
+    )
+    return engine
+
+
+_CODES: Mapping[Side, int] = {Side.LONG: 1, Side.SHORT: -1, Side.FLAT: FLAT_CODE}
+
+
+def _unknown(count: int) -> NDArray[np.float64]:
+    return np.full(count, nan)

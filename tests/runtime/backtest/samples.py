@@ -1,0 +1,71 @@
+"""Candles and sessions for backtests: seeded walks, and days built by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from runtime.backtest.candle_array import CandleArray
+from runtime.backtest.result import BacktestSpec
+from runtime.market import IST, Instrument, InstrumentKind, Segment, Timeframe
+from runtime.session import ExitMode, Protection, RiskLimits, SessionConfig, Sizing, SizingMethod, Subscription
+
+FUTURE = Instrument(id="NSE:BANKNIFTY", kind=InstrumentKind.FUTURE)
+UTC = ZoneInfo("UTC")
+COIN = Instrument(id="BTC/USDT", kind=InstrumentKind.SPOT, segment=Segment.CRYPTO, currency="USDT", tick_size=Decimal("0.01"))
+NO_LIMITS = RiskLimits(max_daily_loss=None, max_orders_per_day=1_000_000_000)
+SIGNALS_ONLY = Protection(exit_mode=ExitMode.SIGNAL_ONLY, square_off=None)
+
+
+def spec(
+    strategy: str = "ema_cross",
+    parameters: dict[str, Any] | None = None,
+    *,
+    instrument: Instrument = FUTURE,
+    timeframe: Timeframe = Timeframe.M1,
+    quantity: int | str = 1,
+    protection: Protection = SIGNALS_ONLY,
+    risk: RiskLimits = NO_LIMITS,
+    fees: str = "flat:0.0003",
+    **more: Any,
+) -> BacktestSpec:
+    session = {"capital": Decimal(1_000_000), "slippage_percent": Decimal(0)}
+    session |= {name: more.pop(name) for name in list(session) if name in more}
+    subscription = Subscription(
+        strategy=strategy,
+        parameters=parameters or {},
+        instrument=instrument.id,
+        timeframe=timeframe,
+        sizing=Sizing(method=SizingMethod.FIXED, quantity=Decimal(quantity)),
+        protection=protection,
+    )
+    config = SessionConfig(subscriptions=(subscription,), fees=fees, risk=risk, **session)
+    return BacktestSpec(session=config, instrument=instrument, **more)
+
+
+def walk(count: int, *, seed: int = 1, instrument: Instrument = FUTURE, start: float = 30_000.0, minutes_a_day: int = 375) -> CandleArray:
+    """A seeded random walk on the tick; `minutes_a_day` minutes of each day from 09:15 in Kolkata (1440: round the clock from 00:00 UTC)."""
+    random = np.random.default_rng(seed)
+    tick = float(instrument.tick_size)
+    closes = np.maximum(start + np.cumsum(random.normal(0.0, start * 0.0004, count)), start / 4)
+    opens = np.concatenate(([start], closes[:-1])) + random.normal(0.0, start * 0.0001, count)
+    high = np.maximum(opens, closes) + np.abs(random.normal(0.0, start * 0.0003, count))
+    low = np.minimum(opens, closes) - np.abs(random.normal(0.0, start * 0.0003, count))
+    decimals = -int(instrument.tick_size.as_tuple().exponent)
+    prices = np.round(np.round(np.stack((opens, high, low, closes), axis=1) / tick) * tick, decimals)
+    number = np.arange(count)
+    day, minute = number // minutes_a_day, number % minutes_a_day
+    first = int(datetime(2020, 1, 1, 9, 15, tzinfo=IST).timestamp()) if minutes_a_day < 1440 else int(datetime(2020, 1, 1, tzinfo=UTC).timestamp())
+    zone = IST if minutes_a_day < 1440 else UTC
+    return CandleArray.of(instrument.id, Timeframe.M1, zone, first + day * 86_400 + minute * 60, prices)
+
+
+def candles(rows: Sequence[tuple[float, float, float, float]], *, opened_at: datetime, instrument: Instrument = FUTURE, step: int = 1) -> CandleArray:
+    """Consecutive candles (open, high, low, close) by hand."""
+    times = [int((opened_at + timedelta(minutes=number * step)).timestamp()) for number in range(len(rows))]
+    return CandleArray.of(instrument.id, Timeframe.M1, IST, np.array(times), np.array(rows, dtype=np.float64))

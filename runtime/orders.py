@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime
@@ -133,4 +132,10 @@ def derive_order_id(user_id: str, slot: str, signal_id: str, leg: Leg, attempt: 
     20 characters of A-Z2-7: fits the tag field of every broker we know.
     """
     intent = "\x1f".join((user_id, slot, signal_id, leg, str(attempt)))
-    return base64.b32encode(hashlib.blake2s(intent.encode(), digest_size=13).digest()).decode()[:20]
+    bits = int.from_bytes(hashlib.blake2s(intent.encode(), digest_size=13).digest()) >> 4  # 100 of 104: 20 digits of 5
+    return "".join([_BASE32_PAIRS[bits >> shift & 1023] for shift in _PAIR_SHIFTS])
+
+
+_BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_BASE32_PAIRS = [first + second for first in _BASE32 for second in _BASE32]
+_PAIR_SHIFTS = range(90, -1, -10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import time, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 
 import msgspec
 
@@ -71,7 +72,7 @@ class Protection(msgspec.Struct, frozen=True, kw_only=True):
     max_trades_per_day: int | None = None
 
 
-class Subscription(msgspec.Struct, frozen=True, kw_only=True):
+class Subscription(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     strategy: str = "index_options_scalper"
     parameters: dict[str, ParameterValue] = {}
     instrument: InstrumentId = "NSE:BANKNIFTY"
@@ -85,7 +86,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool = False
     """Takes no entries; the exits of what it holds go on."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         return strategy_key(self.strategy, self.parameters, self.instrument, self.timeframe)
 

@@ -132,7 +132,7 @@ class SignalEngine:
             price=target.price,
             instrument=instrument,
             entry_side=OrderSide.SELL if sold else OrderSide.BUY,
-            contract_price=target.contract_price,
+            contract_price=target.contract_price if target.instrument else target.contract_price or candle.close,
             contract_bid=target.contract_bid,
             contract_ask=target.contract_ask,
             stop=target.stop,

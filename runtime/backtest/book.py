@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from runtime.backtest.candle_array import CandleArray
 from runtime.backtest.prices import PriceSource
 from runtime.backtest.result import ZERO, TradeTable
+from runtime.backtest.scan import extremes
+from runtime.compiled import compiled
 from runtime.orders import Leg, Order, OrderFilled
 from runtime.state import Position
 
@@ -54,7 +56,8 @@ class TradeBook:
         self._rows: list[tuple[float, ...]] = []
         self._marks: list[tuple[int, float]] = []
         self._rules, self._reasons, self._instruments = _Names(), _Names(), _Names()
-        self._columns: dict[str, list[float]] = {}
+        self._day = 0  # the first day whose end no closed position has passed
+        self._extremes = compiled(extremes)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -109,14 +112,18 @@ class TradeBook:
         position, direction = opened.position, opened.position.direction
         entry = float(opened.entry_price)
         moves = [0.0, (exit_price - entry) * direction]
-        held, ends = opened.row + opened.at_close, np.searchsorted(self._day_ends, (opened.row, row))
+        held = opened.row + opened.at_close
         while held < row:
             columns = self._prices.columns(position.instrument, held)
-            part = slice(held - columns.first, min(row, columns.last) - columns.first)
-            moves += [(float(columns.low[part].min()) - entry) * direction, (float(columns.high[part].max()) - entry) * direction]
-            held = columns.first + part.stop
+            until = min(row, columns.last)
+            low, high = self._extremes(columns.low, columns.high, held - columns.first, until - columns.first)
+            moves += [(low - entry) * direction, (high - entry) * direction]
+            held = until
         size, fees = float(opened.quantity), float(opened.entry_fees)
-        for end in self._day_ends[ends[0] : ends[1]].tolist():
+        while self._day < len(self._day_ends) and (end := int(self._day_ends[self._day])) < row:
+            self._day += 1
+            if end < opened.row:
+                continue
             columns = self._prices.columns(position.instrument, end)
             self._marks.append((end, (float(columns.close[end - columns.first]) - entry) * direction * size - fees))
         return min(moves), max(moves)

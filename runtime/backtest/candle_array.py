@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from functools import cached_property
 
 import msgspec
@@ -99,17 +99,20 @@ class CandleArray(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self.local % SECONDS_A_DAY // 60
 
     def session(self, calendar: ExchangeCalendar | None) -> NDArray[np.int64]:
-        """`day` where the candle opens inside the day's session, `OUT_OF_SESSION` elsewhere; without a calendar all are inside."""
+        """The local date on which the candle's session opens, in days since 1970-01-01; `OUT_OF_SESSION` outside of any.
+
+        Without a calendar every date is one session.
+        """
         if calendar is None:
             return self.day
-        session = self.day.copy()
-        for day in np.unique(self.day).tolist():
-            first, last = np.searchsorted(self.day, (day, day + 1))
-            date = datetime.fromtimestamp(day * SECONDS_A_DAY, UTC).date()
-            bounds = calendar.bounds(date)
-            opens, closes = (int(edge.timestamp()) for edge in bounds) if bounds else (0, 0)
-            rows = self.opened_at[first:last]
-            session[first:last][(rows < opens) | (rows >= closes)] = OUT_OF_SESSION
+        session = np.full(len(self), OUT_OF_SESSION, dtype=np.int64)
+        days = np.unique(self.day)
+        for day in np.union1d(days, days + 1).tolist():  # a session may open on the evening before its trading date
+            bounds = calendar.bounds(date.fromordinal(_EPOCH_ORDINAL + day))
+            if bounds is not None:
+                opens, closes = (edge.timestamp() for edge in bounds)
+                first, last = np.searchsorted(self.opened_at, (opens, closes))
+                session[first:last] = bounds[0].date().toordinal() - _EPOCH_ORDINAL
         return session
 
     def candle(self, row: int) -> Candle:
@@ -133,3 +136,4 @@ def utc_offsets(opened_at: NDArray[np.int64], zone: tzinfo) -> NDArray[np.int64]
 
 
 _NOTHING = timedelta(0)
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()

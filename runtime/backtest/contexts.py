@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from functools import lru_cache
+from datetime import datetime
 from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.backtest.candle_array import SECONDS_A_DAY, CandleArray
+from runtime.backtest.candle_array import CandleArray
 from runtime.calendar import ExchangeCalendar
 from runtime.candles import round_the_clock
 from runtime.kernel_strategy import KernelStrategy
@@ -18,33 +17,25 @@ from runtime.strategy import MarketContext
 
 
 class Contexts:
-    """Session bounds and volume of every candle; `session` is the exchange date in days since 1970-01-01, -1 outside its session."""
+    """Session bounds and volume of every candle; `session` as `CandleArray.session` gives it."""
 
     def __init__(self, candles: CandleArray, calendar: ExchangeCalendar | None) -> None:
-        self._candles = candles
-        self._calendar = calendar
+        self._bounds_at = round_the_clock if calendar is None else calendar.bounds_at
+        self._bounds: tuple[datetime, datetime] | None = None
         self.session: NDArray[np.int64] = candles.session(calendar)
-        self._bounds = lru_cache(maxsize=8)(self._day_bounds)
 
     def at(self, row: int, candle: Candle) -> MarketContext:
-        session_open, session_close = self._bounds(int(self._candles.day[row]))
+        del row
+        session_open, session_close = self._bounds_of(candle.opened_at)
         return MarketContext(session_open=session_open, session_close=session_close, volume=candle.volume)
 
     def put_call_ratio(self, strategy: KernelStrategy, first: int, last: int) -> NDArray[np.float64]:
         del strategy
         return np.full(last - first, nan)
 
-    def _day_bounds(self, day: int) -> tuple[datetime, datetime]:
-        opened_at = datetime.fromtimestamp(day * SECONDS_A_DAY, UTC)
-        if self._calendar is None:
-            return round_the_clock(opened_at)
-        midnight = datetime.combine(opened_at.date(), datetime.min.time(), self._calendar.zone)
-        return self._calendar.bounds_at(midnight)
-
-
-def exchange_date(day: int) -> date:
-    """Days since 1970-01-01 as a date."""
-    return date.fromordinal(_EPOCH_ORDINAL + day)
-
-
-_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+    def _bounds_of(self, ts: datetime) -> tuple[datetime, datetime]:
+        """The same objects while the session lasts: strategies may tell a new session by them."""
+        bounds = self._bounds
+        if bounds is None or not bounds[0] <= ts < bounds[1]:
+            bounds = self._bounds = self._bounds_at(ts)
+        return bounds

@@ -28,8 +28,9 @@ from runtime.events import (
     Effect,
     EventType,
     PriceTouched,
-    Publish,
+    PublicEvent,
     SignalArrived,
+    SkipReason,
     SquareOff,
     StartSession,
     SubmitOrder,
@@ -38,6 +39,7 @@ from runtime.events import (
     WakeAt,
     Watch,
 )
+from runtime.kernel_strategy import FLAT_CODE
 from runtime.market import Instrument, InstrumentId, Quote
 from runtime.orders import Order, OrderEvent, OrderFilled
 from runtime.paper import PaperExchange
@@ -49,6 +51,7 @@ END_OF_DATA = "END_OF_DATA"
 _INFINITY = float("inf")
 _SIDES = {Side.LONG: 1, Side.SHORT: -1, Side.FLAT: 0}
 _IST_SECONDS = 19_800
+_TOLD = frozenset({EventType.SIGNAL_SKIPPED})
 
 OnFill: TypeAlias = Callable[[OrderFilled, Order], None]
 
@@ -87,7 +90,7 @@ class ExactLane:
         self._before_open = _Stage.PREVIOUS_CLOSE if optimistic else _Stage.UNSEEN
         self._at_close = _Stage.CLOSE if optimistic else _Stage.UNSEEN
         self._exchange = PaperExchange()
-        self.engine = TradingEngine(EngineState(user_id=spec.user_id))
+        self.engine = TradingEngine(EngineState(user_id=spec.user_id), told=_TOLD)
         self._config, self._key, self._instrument = spec.session, spec.subscription.key, spec.instrument
         self._below, self._above = -_INFINITY, _INFINITY
         self._watched: Instrument | None = None
@@ -112,7 +115,7 @@ class ExactLane:
             self.signals += int(np.count_nonzero(codes[max(first - start, 0) :]))
             row = max(start, first)
             while (row := self._next(row, stop, codes, start)) < stop:
-                self._candle(row, codes[row - start] != 0)
+                self._candle(row, int(codes[row - start]))
                 row += 1
             if progress is not None:
                 progress(stop, last)
@@ -142,7 +145,7 @@ class ExactLane:
                 return row
         return until
 
-    def _candle(self, row: int, speaks: bool) -> None:
+    def _candle(self, row: int, code: int) -> None:
         """Everything that happens on one candle, in order."""
         self.woken += 1
         self._row = row
@@ -155,9 +158,16 @@ class ExactLane:
             self._walk(opened_at)
             self._stage = self._at_close
             self._serve_timers(closes)
-        if speaks and (signal := self._source.signal(row)) is not None:
+        if code and self._is_news(code) and (signal := self._source.signal(row)) is not None:
             self._stage = self._at_close
             self._settle(self.engine.process(SignalArrived(ts=signal.ts, signal=signal)), signal.ts)
+
+    def _is_news(self, code: int) -> bool:
+        """Whether a signal can change anything now: by the rule of `next_wake`."""
+        slot = self._slot
+        if not self._skip or slot is None or slot.order_id is not None:
+            return True
+        return (0 if code == FLAT_CODE else 1 if code > 0 else -1) != _SIDES[slot.side]
 
     def _walk(self, ts: datetime) -> None:
         """From the open to the extremes and the close, as far as anybody watches."""
@@ -212,23 +222,25 @@ class ExactLane:
         while effects:
             answers: list[OrderEvent] = []
             for effect in effects:
-                match effect:
-                    case SubmitOrder(order):
-                        self.orders += 1
-                        quote = self._quote(order.instrument)
-                        answers += self._exchange.submit(order, quote, ts, slippage_percent=self._slippage_percent)
-                    case Watch():
-                        self._watch(effect)
-                    case Unwatch():
-                        self._watched, self._below, self._above = None, -_INFINITY, _INFINITY
-                    case WakeAt(wake):
-                        self._wake = None if wake is None else wake.timestamp()
-                    case CancelOrder(order_id):
-                        answers += self._exchange.cancel(order_id, ts)
-                    case Publish(event):
-                        if event.type is EventType.SIGNAL_SKIPPED:
-                            self.skipped[str(event.data["reason"])] += 1
+                if isinstance(effect, SubmitOrder):
+                    self.orders += 1
+                    quote = self._quote(effect.order.instrument)
+                    answers += self._exchange.submit(effect.order, quote, ts, slippage_percent=self._slippage_percent)
+                elif isinstance(effect, Watch):
+                    self._watch(effect)
+                elif isinstance(effect, Unwatch):
+                    self._watched, self._below, self._above = None, -_INFINITY, _INFINITY
+                elif isinstance(effect, WakeAt):
+                    self._wake = None if effect.ts is None else effect.ts.timestamp()
+                elif isinstance(effect, CancelOrder):
+                    answers += self._exchange.cancel(effect.order_id, ts)
+                else:
+                    self._note(effect.event)
             effects = [effect for event in answers for effect in self._apply(event)]
+
+    def _note(self, event: PublicEvent) -> None:
+        if event.data["reason"] != SkipReason.SAME_SIDE:
+            self.skipped[str(event.data["reason"])] += 1
 
     def _watch(self, watch: Watch) -> None:
         slot = self._slot

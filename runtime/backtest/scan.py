@@ -72,3 +72,12 @@ def next_wake(
                 return row
         row += 1
     return last
+
+
+@kernel
+def extremes(low: Floats, high: Floats, first: int, last: int) -> tuple[float, float]:
+    """Lowest and highest price of [first, last), which is not empty."""
+    lowest, highest = low[first], high[first]
+    for at in range(first + 1, last):
+        lowest, highest = min(lowest, low[at]), max(highest, high[at])
+    return lowest, highest

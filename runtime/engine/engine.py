@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -80,16 +80,20 @@ _HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
 
 
 class TradingEngine:
-    """No clock, no I/O, no randomness: the same inputs always give the same effects and the same state."""
+    """No clock, no I/O, no randomness: the same inputs always give the same effects and the same state.
 
-    __slots__ = ("state",)
+    `told`: the public events that anybody listens to, None for all. The others are counted in `state.seq` and not composed.
+    """
 
-    def __init__(self, state: EngineState) -> None:
+    __slots__ = ("_told", "state")
+
+    def __init__(self, state: EngineState, *, told: Collection[EventType] | None = None) -> None:
         self.state = state
+        self._told = told
 
     def process(self, event: EngineInput) -> list[Effect]:
         """Apply one input. The caller makes it durable before it acts on the effects."""
-        turn = Turn(self.state, event.ts)
+        turn = Turn(self.state, event.ts, self._told)
         if isinstance(event, _COMMANDS) and not _is_news(self.state, event.command_id):
             return turn.effects
         _roll_day(turn)

@@ -40,7 +40,7 @@ def on_signal(turn: Turn, signal: Signal) -> None:
     if slot is None:
         slot = state.slots[signal.strategy_key] = Slot(key=signal.strategy_key)
     slot.last_signal_id, slot.last_signal_ts = signal.signal_id, signal.ts
-    turn.emit(EventType.SIGNAL, _signal_data(signal))
+    turn.emit_signal(signal)
     if slot.pending is not None:
         skip(turn, slot.pending, SkipReason.SUPERSEDED, f"by {signal.signal_id}")
     slot.pending = signal
@@ -159,23 +159,3 @@ def _risk_denies(turn: Turn, notional: Decimal) -> str | None:
         notional=notional,
         open_notional=sum((p.entry_price * p.quantity for p in positions), ZERO),
     )
-
-
-def _signal_data(signal: Signal) -> dict[str, object]:
-    return {
-        "signal_id": signal.signal_id,
-        "strategy": signal.strategy,
-        "strategy_key": signal.strategy_key,
-        "direction": signal.direction,
-        "side": signal.side,
-        "underlying": signal.underlying,
-        "instrument": signal.instrument.id,
-        "rule": signal.rule,
-        "reason": signal.reason,
-        "price": signal.price,
-        "contract_price": signal.contract_price,
-        "stop": signal.stop,
-        "target": signal.target,
-        "candle_time": signal.candle_time,
-        "context": signal.context,
-    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 
@@ -10,30 +11,45 @@ from runtime.exits import watch_levels
 from runtime.market import IST, Instrument
 from runtime.orders import Leg, Order, derive_order_id
 from runtime.session import Mode, Protection, RiskLimits, Subscription
-from runtime.signals import OrderSide
+from runtime.signals import OrderSide, Signal
 from runtime.state import EngineState, OrderState, Position, Slot
 
 
 class Turn:
     """Effects are in the order in which they must happen; nothing has happened yet when the turn ends."""
 
-    __slots__ = ("effects", "state", "ts")
+    __slots__ = ("_told", "effects", "state", "ts")
 
-    def __init__(self, state: EngineState, ts: datetime) -> None:
+    def __init__(self, state: EngineState, ts: datetime, told: Collection[EventType] | None = None) -> None:
         self.state = state
         self.ts = ts
+        self._told = told
         self.effects: list[Effect] = []
 
     # --- what the user hears ---
 
     def emit(self, event_type: EventType, data: dict[str, object]) -> None:
+        if self.is_told(event_type):
+            self._publish(event_type, data)
+
+    def is_told(self, event_type: EventType) -> bool:
+        """Count an event; False when nobody listens to its type, so that it need not be composed."""
+        self.state.seq += 1
+        return self._told is None or event_type in self._told
+
+    def _publish(self, event_type: EventType, data: dict[str, object]) -> None:
         state = self.state
-        state.seq += 1
         event_id = f"{state.user_id}:{state.seq}"
         event = PublicEvent(event_id=event_id, seq=state.seq, type=event_type, user_id=state.user_id, ts=self.ts.astimezone(IST), data=data)
         self.effects.append(Publish(event))
 
+    def emit_signal(self, signal: Signal) -> None:
+        if self.is_told(EventType.SIGNAL):
+            self._publish(EventType.SIGNAL, _signal_data(signal))
+
     def emit_order(self, event_type: EventType, order: OrderState, **more: object) -> None:
+        if not self.is_told(event_type):
+            return
         intent = order.order
         data: dict[str, object] = {
             "order_id": intent.order_id,
@@ -45,9 +61,11 @@ class Turn:
             "quantity": str(intent.quantity),
             "type": intent.type,
         }
-        self.emit(event_type, data | more)
+        self._publish(event_type, data | more)
 
     def emit_position(self, event_type: EventType, slot: str, position: Position, **more: object) -> None:
+        if not self.is_told(event_type):
+            return
         data: dict[str, object] = {
             "position_id": position.position_id,
             "slot": slot,
@@ -59,7 +77,7 @@ class Turn:
             "stop": _text(position.stop),
             "target": _text(position.target),
         }
-        self.emit(event_type, data | more)
+        self._publish(event_type, data | more)
 
     # --- what the world is asked for ---
 
@@ -150,3 +168,23 @@ def _text(value: Decimal | None) -> str | None:
 
 def exit_data(reason: ExitReason, price: Decimal, pnl: Decimal, fees: Decimal) -> dict[str, object]:
     return {"exit_reason": reason, "exit_price": str(price), "realised_pnl": str(pnl), "fees": str(fees)}
+
+
+def _signal_data(signal: Signal) -> dict[str, object]:
+    return {
+        "signal_id": signal.signal_id,
+        "strategy": signal.strategy,
+        "strategy_key": signal.strategy_key,
+        "direction": signal.direction,
+        "side": signal.side,
+        "underlying": signal.underlying,
+        "instrument": signal.instrument.id,
+        "rule": signal.rule,
+        "reason": signal.reason,
+        "price": signal.price,
+        "contract_price": signal.contract_price,
+        "stop": signal.stop,
+        "target": signal.target,
+        "candle_time": signal.candle_time,
+        "context": signal.context,
+    }

@@ -134,8 +134,8 @@ class ExactLane:
             return row
         due = stop if self._wake is None else max(row, self._row_closing_at(self._wake))
         side = _SIDES[slot.side]
-        if side == 0 and self.engine.state.halted is not None and row < (resumes := self._next_day()):
-            side, due = SIGNALS_IGNORED, min(due, resumes)  # a halt refuses every entry until the day is over
+        if side == 0 and self._done_for_today(slot) and row < (resumes := self._next_day()):
+            side, due = SIGNALS_IGNORED, min(due, resumes)
         until = min(due, stop)
         while row < until:
             columns = self._prices.columns(self._watched or self._instrument, row)
@@ -144,6 +144,12 @@ class ExactLane:
             if row < end:
                 return row
         return until
+
+    def _done_for_today(self, slot: Slot) -> bool:
+        """Whether the engine refuses every entry until its next day."""
+        state, limit = self.engine.state, self._config.subscriptions[0].protection.max_trades_per_day
+        spent = state.window.today >= self._config.risk.max_orders_per_day
+        return state.halted is not None or spent or (limit is not None and slot.trades_today >= limit)
 
     def _candle(self, row: int, code: int) -> None:
         """Everything that happens on one candle, in order."""

@@ -11,9 +11,14 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from runtime.backtest.candle_array import CandleArray
-from runtime.backtest.result import BacktestSpec
-from runtime.market import IST, Instrument, InstrumentKind, Segment, Timeframe
+from runtime.backtest.result import BacktestResult, BacktestSpec
+from runtime.backtest.run import run_backtest
+from runtime.calendar import ExchangeCalendar
+from runtime.market import IST, Candle, Instrument, InstrumentKind, Segment, Timeframe
 from runtime.session import ExitMode, Protection, RiskLimits, SessionConfig, Sizing, SizingMethod, Subscription
+from runtime.signals import Side, Target
+from runtime.strategy import MarketContext
+from tests.builders import at
 
 FUTURE = Instrument(id="NSE:BANKNIFTY", kind=InstrumentKind.FUTURE)
 UTC = ZoneInfo("UTC")
@@ -60,12 +65,54 @@ def walk(count: int, *, seed: int = 1, instrument: Instrument = FUTURE, start: f
     prices = np.round(np.round(np.stack((opens, high, low, closes), axis=1) / tick) * tick, decimals)
     number = np.arange(count)
     day, minute = number // minutes_a_day, number % minutes_a_day
-    first = int(datetime(2020, 1, 1, 9, 15, tzinfo=IST).timestamp()) if minutes_a_day < 1440 else int(datetime(2020, 1, 1, tzinfo=UTC).timestamp())
+    first = (
+        int(datetime(2020, 1, 1, 9, 15, tzinfo=IST).timestamp())
+        if minutes_a_day < 1440
+        else int(datetime(2020, 1, 1, tzinfo=UTC).timestamp())
+    )
     zone = IST if minutes_a_day < 1440 else UTC
     return CandleArray.of(instrument.id, Timeframe.M1, zone, first + day * 86_400 + minute * 60, prices)
 
 
-def candles(rows: Sequence[tuple[float, float, float, float]], *, opened_at: datetime, instrument: Instrument = FUTURE, step: int = 1) -> CandleArray:
+def candles(
+    rows: Sequence[tuple[float, float, float, float]], *, opened_at: datetime, instrument: Instrument = FUTURE, step: int = 1
+) -> CandleArray:
     """Consecutive candles (open, high, low, close) by hand."""
     times = [int((opened_at + timedelta(minutes=number * step)).timestamp()) for number in range(len(rows))]
     return CandleArray.of(instrument.id, Timeframe.M1, IST, np.array(times), np.array(rows, dtype=np.float64))
+
+
+class Scripted:
+    """Says what it was told on the candle of each number, counted from 0. `targets`: number to (side, stop, target)."""
+
+    name = "scripted"
+
+    def __init__(self, targets: dict[int, tuple[Side, float | None, float | None]]) -> None:
+        self._targets = targets
+        self._number = -1
+
+    def on_candle(self, candle: Candle, context: MarketContext) -> Target | None:
+        del context
+        self._number += 1
+        said = self._targets.get(self._number)
+        if said is None:
+            return None
+        side, stop, target = said
+        return Target(side=side, rule="script", reason="as told", price=candle.close, stop=stop, target=target)
+
+    def describe(self) -> dict[str, float | str | None]:
+        return {}
+
+
+def by_hand(
+    rows: Sequence[tuple[float, float, float, float]],
+    targets: dict[int, tuple[Side, float | None, float | None]],
+    *,
+    clock: str = "10:00",
+    calendar: ExchangeCalendar | None = None,
+    step: int = 1,
+    **settings: Any,
+) -> BacktestResult:
+    """A backtest of the candles `rows` from `clock` on; stops and targets are those of the script unless settings say otherwise."""
+    settings = {"fees": "none", "protection": Protection(square_off=None)} | settings
+    return run_backtest(spec("scripted", **settings), candles(rows, opened_at=at(clock), step=step), Scripted(targets), calendar=calendar)

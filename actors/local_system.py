@@ -20,7 +20,15 @@ from actors.supervisor import Supervisor
 from actors.trader_host import TraderHost
 from actors.wire import BeginSession, encode
 from adapters.memory import MemoryBus, MemoryJournal, MemoryStore
-from adapters.simulated import ScaledPacer, SimulatedFeed, SimulatedInstrumentMaster, SimulatedMarket, SimulatedOptionChainSource
+from adapters.simulated import (
+    ScaledPacer,
+    SimulatedFeed,
+    SimulatedInstrumentMaster,
+    SimulatedMarket,
+    SimulatedOptionChainSource,
+    SimulatedVenue,
+    as_venue,
+)
 from adapters.vault import EncryptedVault
 from runtime import channels
 from runtime.commands import Catalogue
@@ -69,24 +77,27 @@ class LocalPlacer:
 class LocalSystem:
     """`async with LocalSystem(market, clock) as system`: everything runs; `play` lets the market move until its feed ends."""
 
-    def __init__(self, market: SimulatedMarket, clock: Clock, *, packed_hosts: int = 2, dedicated_max: int = 0) -> None:
+    def __init__(self, market: SimulatedMarket | SimulatedVenue, clock: Clock, *, packed_hosts: int = 2, dedicated_max: int = 0) -> None:
         self.clock = clock
         self.bus, self.journal, self.store = MemoryBus(), MemoryJournal(), MemoryStore()
         self.vault = EncryptedVault(self.store, bytes(32))
         self.placer = LocalPlacer(self)
-        self.master = SimulatedInstrumentMaster(market)
-        self._market = market
+        self._venue = venue = as_venue(market)
+        self.master = SimulatedInstrumentMaster(venue)
         self._tasks: list[asyncio.Task[None]] = []
         self._failed: list[BaseException] = []
         self.chain_poller = OptionChainPoller(
-            bus=self.bus, store=self.store, source=SimulatedOptionChainSource(market, self._venue_time), underlying=market.config.underlying
+            bus=self.bus,
+            store=self.store,
+            source=SimulatedOptionChainSource(venue, self._venue_time),
+            underlyings=venue.with_options(),
         )
         self.supervisor = Supervisor(
             bus=self.bus,
             store=self.store,
             clock=clock,
             placer=self.placer,
-            catalogue=Catalogue(strategies=frozenset(REGISTRY), create_strategy=create),
+            catalogue=Catalogue(strategies=frozenset(REGISTRY), create_strategy=create, instruments=venue.listed()),
             vault=self.vault,
             packed_hosts=packed_hosts,
             dedicated_max=dedicated_max,
@@ -97,16 +108,17 @@ class LocalSystem:
     async def __aenter__(self) -> Self:
         await self._start(self.chain_poller)
         await self._start(self.supervisor)
-        underlying = self._market.config.underlying
+        feed = SimulatedFeed(self._venue, ScaledPacer(self.clock, 1.0))
         self.market_data = MarketData(
             bus=self.bus,
             store=self.store,
             clock=self.clock,
-            feed=SimulatedFeed(self._market, ScaledPacer(self.clock, 1.0)),
+            feed=feed,
             master=self.master,
-            calendar=self._market.calendar,
-            signals=SignalEngine(create, {underlying: await self.master.instrument(underlying)}),
-            underlying=underlying,
+            calendar_of=self._venue.calendar_of,
+            signals=SignalEngine(create),
+            underlyings=self._venue.underlyings,
+            starts_at=feed.now(),
             wait_for_begin=True,
         )
         self._market_task = await self._start(self.market_data)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 from loguru import logger
 
+from actors.instrument_book import InstrumentBook
 from actors.market_progress import MARKET_STATISTICS, MarketProgress, MarketStatistics
 from actors.pace import Lockstep
 from actors.wire import BeginSession, SetStrategies, SignalMessage, decode_instruments, decode_market_request, encode
 from runtime import channels
 from runtime.calendar import ExchangeCalendar
-from runtime.candles import Aggregator, CandleBuilder
-from runtime.chains import rows_around
-from runtime.errors import ServerUnavailable
+from runtime.errors import InvalidInput, ServerUnavailable
 from runtime.market import (
     Candle,
     FeedClock,
@@ -43,10 +42,6 @@ WARM_UP = timedelta(days=7)
 SNAPSHOT_SECONDS = 1.0
 CLOCK_EVERY = timedelta(seconds=1)
 """Hosts hear the venue's clock at least this often, prices or not: their timers live by it."""
-CHAIN_AGE_MAX = timedelta(minutes=11)
-"""Two polls and their jitter: nobody decides on an older chain."""
-SILENCE = timedelta(seconds=15)
-"""Without a tick of the underlying for this long the feed counts as down: nobody may enter on what it last said."""
 RESTART_STEP = 1_000_000
 """A restarted actor continues its counters this far ahead, so that nothing it says can be taken for old news."""
 
@@ -59,9 +54,10 @@ _decode_statistics = msgspec.json.Decoder(MarketStatistics).decode
 
 
 class MarketData:
-    """`underlying` is the index; its near-month future lends it volume; its chain the contracts.
+    """`underlyings` are what strategies run on from the start: indexes, or things traded themselves. The near-month future of an
+    index lends it volume, and is served as well; so is, from its first strategy on, whatever else the venue lists.
 
-    `starts_at` is the venue's time before its first batch; None: the clock's.
+    `calendar_of` says when an instrument trades. `starts_at` is the venue's time before its first batch; None: the clock's.
     """
 
     def __init__(
@@ -72,9 +68,9 @@ class MarketData:
         clock: Clock,
         feed: Feed,
         master: InstrumentMaster,
-        calendar: ExchangeCalendar,
+        calendar_of: Callable[[Instrument], ExchangeCalendar],
         signals: SignalEngine,
-        underlying: InstrumentId,
+        underlyings: Sequence[InstrumentId],
         starts_at: datetime | None = None,
         strikes_each_side: int = 1,
         lockstep: bool = False,
@@ -83,23 +79,17 @@ class MarketData:
         self.ready = asyncio.Event()
         self.finished = asyncio.Event()
         self._bus, self._store, self._clock, self._feed, self._master = bus, store, clock, feed, master
-        self._calendar, self._signals, self._underlying = calendar, signals, underlying
+        self._calendar_of, self._signals, self._underlyings = calendar_of, signals, underlyings
         self._starts_at, self._strikes_each_side = starts_at, strikes_each_side
         self._lockstep = Lockstep(bus) if lockstep else None
         self._begin = asyncio.Event()
         if not wait_for_begin:
             self._begin.set()
-        self._builders: dict[InstrumentId, CandleBuilder] = {}
-        self._aggregators: dict[Timeframe, Aggregator] = {}
-        self._future: Instrument | None = None
-        self._last_future: Candle | None = None
-        self._chain: OptionChain | None = None
-        self._previous_chain: OptionChain | None = None
+        self._books: dict[InstrumentId, InstrumentBook] = {}
         self._quotes: dict[InstrumentId, Quote] = {}
         self._subscribed: set[InstrumentId] = set()
         self._to_store: asyncio.Queue[Candle] = asyncio.Queue(maxsize=10_000)
         self._now: datetime | None = None
-        self._last_tick_at: datetime | None = None
         self._feed_up = True
         self._seq = 0
         self._barrier = 0
@@ -133,9 +123,6 @@ class MarketData:
 
     async def _restore(self) -> None:
         self._signals_id = await self._bus.last_id(channels.SIGNALS)
-        payload = await self._bus.get_key(channels.latest_chain(self._underlying))
-        if payload is not None:
-            self._chain = _decode_chain(payload)
         progress = await self._bus.get_key(channels.CLOCK)
         if progress is not None:
             earlier = _decode_progress(progress)
@@ -146,15 +133,31 @@ class MarketData:
         if statistics is not None:
             self.statistics = _decode_statistics(statistics)
             self._signals.evaluations = self.statistics.strategy_evaluations
-        self._future = await self._master.near_month_future(self._underlying)
-        self._builders[self._underlying] = CandleBuilder(self._underlying, has_volume=False)
-        wanted = [self._underlying]
-        if self._future is not None:
-            self._builders[self._future.id] = CandleBuilder(self._future.id, has_volume=True)
-            wanted.append(self._future.id)
-        await self._feed.subscribe(wanted)
+        for underlying in self._underlyings:
+            book = await self._serve(underlying)
+            payload = await self._bus.get_key(channels.latest_chain(underlying))
+            if payload is not None:
+                book.chain = _decode_chain(payload)
         await self._follow_strikes()
         await self._obey(await self._bus.read(channels.MARKET_CONTROL, self._control_cursor))
+
+    async def _serve(self, name: InstrumentId) -> InstrumentBook:
+        """Follow an instrument from here on, and an index's near-month future with it. Raises `InvalidInput` when nobody lists it."""
+        book = self._books.get(name)
+        if book is None:
+            instrument = await self._master.instrument(name)
+            book = self._books[name] = InstrumentBook(instrument, self._calendar_of(instrument))
+            self._signals.serve(instrument)
+            if book.is_index:
+                await self._lend_volume(book)
+            await self._feed.subscribe([name])
+        return book
+
+    async def _lend_volume(self, book: InstrumentBook) -> None:
+        """The near-month future of today: another one after an expiry."""
+        future = await self._master.near_month_future(book.instrument.id)
+        if future is not None and (book.lender is None or book.lender.instrument.id != future.id):
+            book.lender = await self._serve(future.id)
 
     async def _read_control(self) -> None:
         while True:
@@ -172,8 +175,8 @@ class MarketData:
     async def _read_chains(self, subscription: Subscription) -> None:
         async for _, payload in subscription:
             chain = _decode_chain(payload)
-            if chain.underlying == self._underlying and (self._chain is None or chain.taken_at >= self._chain.taken_at):
-                self._previous_chain, self._chain = self._chain, chain
+            book = self._books.get(chain.underlying)
+            if book is not None and book.take_chain(chain):
                 await self._follow_strikes()
 
     async def _set_strategies(self, specs: Sequence[StrategySpec]) -> None:
@@ -182,31 +185,28 @@ class MarketData:
             self._signals.remove(key)
         for key in sorted(wanted.keys() - self._signals.keys()):
             spec = wanted[key]
-            if spec.instrument != self._underlying:
-                logger.warning("strategy {} wants {}, but this actor serves {}", key, spec.instrument, self._underlying)
+            try:
+                book = await self._serve(spec.instrument)
+            except InvalidInput as error:
+                logger.error("strategy {} cannot run here: {}", key, error)
                 continue
-            past = await self._past(spec.timeframe)
+            past = await self._past(book, spec.timeframe)
             self._signals.add(spec)
             self._signals.warm_up(key, past)
             logger.info("strategy {} runs, warmed up with {} candles", key, len(past))
 
-    async def _past(self, timeframe: Timeframe) -> list[tuple[Candle, MarketContext]]:
-        """Earlier candles with their context, so that a start at 11:00 knows the opening range of 09:15.
-
-        A timeframe heard of for the first time goes on with the frame that these candles have begun.
-        """
+    async def _past(self, book: InstrumentBook, timeframe: Timeframe) -> list[tuple[Candle, MarketContext]]:
+        """Earlier candles with their context, so that a start at 11:00 knows the opening range of 09:15."""
         end = self._now or self._starts_at or self._clock.now()
-        minutes = await self._feed.history(self._underlying, Timeframe.M1, end - WARM_UP, end)
-        volumes: dict[datetime, float | None] = {}
-        if self._future is not None:
-            history = await self._feed.history(self._future.id, Timeframe.M1, end - WARM_UP, end)
-            volumes = {candle.opened_at: candle.volume for candle in history}
-        if timeframe is Timeframe.M1:
-            return [(candle, self._context(candle, volumes.get(candle.opened_at))) for candle in minutes]
-        aggregator = Aggregator(timeframe, self._calendar.bounds_at)
-        past = [(frame, self._context(frame, None)) for candle in minutes for frame in aggregator.add(candle)]
-        self._aggregators.setdefault(timeframe, aggregator)
-        return past
+        minutes = await self._feed.history(book.instrument.id, Timeframe.M1, end - WARM_UP, end)
+        frames = book.past_frames(timeframe, minutes, await self._lent(book, end - WARM_UP, end))
+        return [(frame, book.context(frame, volume, self._quotes)) for frame, volume in frames]
+
+    async def _lent(self, book: InstrumentBook, start: datetime, end: datetime) -> dict[datetime, float | None]:
+        if book.lender is None:
+            return {}
+        history = await self._feed.history(book.lender.instrument.id, Timeframe.M1, start, end)
+        return {candle.opened_at: candle.volume for candle in history}
 
     # --- the market moves ---
 
@@ -217,23 +217,21 @@ class MarketData:
             match event:
                 case Tick():
                     moved[event.instrument] = Quote(event.instrument, event.price, event.bid, event.ask)
-                    builder = self._builders.get(event.instrument)
-                    if builder is not None:
-                        if event.instrument == self._underlying:
-                            self._last_tick_at = event.ts
-                        candle = builder.add(event)
-                        if candle is not None:
-                            closed.append(candle)
+                    book = self._books.get(event.instrument)
+                    if book is not None and (candle := book.add(event)) is not None:
+                        closed.append(candle)
                 case FeedClock(ts=ts):
                     self._now = ts
-                    closed.extend(candle for builder in self._builders.values() if (candle := builder.advance(ts)) is not None)
+                    closed.extend(candle for book in self._books.values() if (candle := book.builder.advance(ts)) is not None)
                 case FeedGap():
                     await self._fill_gap(event)
                 case FeedStatus(up=up):
                     self._feed_up = up
         self._quotes.update(moved)
         self._judge_feed()
-        moved.pop(self._underlying, None)  # hosts trade contracts: an index has no bid and no buyer
+        for name, book in self._books.items():
+            if book.is_index:
+                moved.pop(name, None)  # hosts trade contracts: an index has no bid and no buyer
         if moved or closed or self._now is None or self._now >= self._clock_due:
             await self._publish(tuple(moved.values()))
         if closed:
@@ -246,25 +244,30 @@ class MarketData:
         noticed_at_ns = time.time_ns()
         for candle in closed:
             self._to_store.put_nowait(candle)
-            if self._future is not None and candle.instrument == self._future.id:
-                self._last_future = candle
+            book = self._books[candle.instrument]
+            day = book.day
+            book.note_minute(candle)
+            if book.is_index and day is not None and day != book.day:
+                await self._lend_volume(book)
         await self._follow_strikes()
         for candle in closed:
-            if candle.instrument != self._underlying:
-                continue
-            self.statistics.candles += 1
-            for frame in [candle, *(frame for aggregator in self._aggregators.values() for frame in aggregator.add(candle))]:
-                await self._decide(frame, noticed_at_ns)
-        if self._now is not None:  # a frame whose last minute is missing ends with the clock
-            for frame in [frame for aggregator in self._aggregators.values() for frame in aggregator.advance(self._now)]:
-                await self._decide(frame, noticed_at_ns)
+            self.statistics.candles += candle.instrument in self._underlyings
+            await self._decide(self._books[candle.instrument], candle, noticed_at_ns)
+        if self._now is not None:
+            for book in self._books.values():
+                for frame, volume in book.frames_ended_by(self._now):
+                    await self._decide_on(book, frame, volume, noticed_at_ns)
         await self._publish_statistics()
 
-    async def _decide(self, candle: Candle, noticed_at_ns: int) -> None:
-        future = self._last_future
-        volume = future.volume if future is not None and future.opened_at == candle.opened_at else None
+    async def _decide(self, book: InstrumentBook, minute: Candle, noticed_at_ns: int) -> None:
+        for frame, volume in book.frames(minute, book.volume(minute)):
+            await self._decide_on(book, frame, volume, noticed_at_ns)
+
+    async def _decide_on(self, book: InstrumentBook, frame: Candle, volume: float | None, noticed_at_ns: int) -> None:
+        if frame.timeframe is not Timeframe.M1:
+            self._to_store.put_nowait(frame)
         sent = False
-        for outcome in self._signals.on_candle(candle, self._context(candle, volume)):
+        for outcome in self._signals.on_candle(frame, book.context(frame, volume, self._quotes)):
             match outcome:
                 case Signal():
                     await self._send_signal(outcome, noticed_at_ns)
@@ -284,53 +287,39 @@ class MarketData:
         message = encode(SignalMessage(signal=signal, closed_at_ns=noticed_at_ns))
         self._signals_id = await self._bus.append(channels.SIGNALS, message, max_length=SIGNALS_KEPT)
 
-    def _context(self, candle: Candle, volume: float | None) -> MarketContext:
-        session_open, session_close = self._calendar.bounds_at(candle.opened_at)
-        chain = self._chain
-        if chain is not None and candle.closed_at - chain.taken_at > CHAIN_AGE_MAX:
-            chain = None
-        if chain is not None:
-            chain = msgspec.structs.replace(chain, spot=candle.close)
-        return MarketContext(
-            session_open=session_open,
-            session_close=session_close,
-            volume=volume,
-            chain=chain,
-            previous_chain=self._previous_chain,
-            quotes=self._quotes,
-        )
-
     async def _follow_strikes(self) -> None:
         """Subscribe the strikes around the money, drop those that nobody holds."""
-        if self._chain is None:
-            return
-        spot = self._quotes.get(self._underlying)
-        chain = self._chain if spot is None else msgspec.structs.replace(self._chain, spot=spot.price)
-        near = {
-            quote.instrument.id for row in rows_around(chain, self._strikes_each_side) for quote in (row.call, row.put) if quote is not None
-        }
+        near: set[InstrumentId] = set()
+        for name, book in self._books.items():
+            near |= book.strikes_near(self._quotes.get(name), self._strikes_each_side)
         if near <= self._subscribed:
             return
         held = await self._bus.get_fields(channels.HELD)
         wanted = near.union(*(decode_instruments(names) for names in held.values()))
         await self._feed.subscribe(sorted(wanted - self._subscribed))
-        await self._feed.unsubscribe(sorted(self._subscribed - wanted))
+        await self._feed.unsubscribe(sorted(self._subscribed - wanted - self._books.keys()))
         self._subscribed = wanted
 
     async def _fill_gap(self, gap: FeedGap) -> None:
         """What the feed missed comes from history: kept and shown to the strategies, but nobody trades on it."""
-        missed = await self._feed.history(self._underlying, Timeframe.M1, gap.start, gap.end)
-        logger.warning("feed gap {} to {} ({}): {} candles filled from history", gap.start, gap.end, gap.reason, len(missed))
-        for candle in missed:
-            self._to_store.put_nowait(candle)
-        for key in sorted(self._signals.keys()):
-            self._signals.warm_up(key, [(candle, self._context(candle, None)) for candle in missed])
+        for name, book in self._books.items():
+            missed = await self._feed.history(name, Timeframe.M1, gap.start, gap.end)
+            logger.warning(
+                "feed gap {} to {} ({}): {} candles of {} filled from history", gap.start, gap.end, gap.reason, len(missed), name
+            )
+            for candle in missed:
+                self._to_store.put_nowait(candle)
+            lent = await self._lent(book, gap.start, gap.end)
+            for minute in missed:
+                for frame, volume in book.frames(minute, lent.get(minute.opened_at, minute.volume)):
+                    for key in self._signals.keys_on(name, frame.timeframe):
+                        self._signals.warm_up(key, [(frame, book.context(frame, volume, self._quotes))])
 
     def _judge_feed(self) -> None:
-        if self._now is None or self._last_tick_at is None:
+        """Down while one of the underlyings is silent in its session: what it last said is nothing to enter on."""
+        if self._now is None:
             return
-        session_open, session_close = self._calendar.bounds_at(self._now)
-        silent = self._now - self._last_tick_at > SILENCE and session_open < self._now < session_close
+        silent = any(self._books[name].is_silent(self._now) for name in self._underlyings)
         if silent == self._feed_up:
             self._feed_up = not silent
             logger.warning("feed {} at {}", "down" if silent else "up", self._now)
@@ -366,8 +355,8 @@ class MarketData:
     async def _publish_statistics(self) -> None:
         statistics = self.statistics
         statistics.strategy_evaluations = self._signals.evaluations
-        statistics.late_ticks = sum(builder.late for builder in self._builders.values())
-        statistics.duplicate_ticks = sum(builder.duplicates for builder in self._builders.values())
+        statistics.late_ticks = sum(book.builder.late for book in self._books.values())
+        statistics.duplicate_ticks = sum(book.builder.duplicates for book in self._books.values())
         statistics.ts = self._now
         await self._bus.set_key(MARKET_STATISTICS, encode(statistics))
 
@@ -389,7 +378,7 @@ class MarketData:
     async def _finish(self) -> None:
         """The feed has ended: the last minute is decided, every participant has followed, all candles are kept."""
         if self._now is not None:
-            closed = [candle for builder in self._builders.values() if (candle := builder.advance(self._now + timedelta(minutes=1)))]
+            closed = [candle for book in self._books.values() if (candle := book.builder.advance(self._now + timedelta(minutes=1)))]
             if closed:
                 await self._on_minute(closed)
         if self._lockstep is not None:

@@ -1,12 +1,14 @@
-"""Polls the option chain of one underlying for everybody: every five minutes with jitter, and with back-off when it fails."""
+"""Polls the option chains for everybody: every five minutes with jitter, and with back-off when it fails."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import msgspec
 from loguru import logger
 
 from actors.pace import report
@@ -21,6 +23,14 @@ PARTICIPANT = "option-chain"
 BACK_OFF = timedelta(seconds=5)
 
 
+class _Polled(msgspec.Struct):
+    """How one underlying's polls go."""
+
+    previous: OptionChain | None = None
+    next_poll: datetime | None = None
+    failures: int = 0
+
+
 class OptionChainPoller:
     """Time is the market's (from the price channel), so that a replay polls at the same moments every time."""
 
@@ -30,80 +40,81 @@ class OptionChainPoller:
         bus: Bus,
         store: Store,
         source: OptionChainSource,
-        underlying: InstrumentId,
+        underlyings: Sequence[InstrumentId],
         interval: timedelta = timedelta(minutes=5),
         jitter: timedelta = timedelta(seconds=10),
     ) -> None:
         self.ready = asyncio.Event()
         self.venue_time: datetime | None = None
         """How far the market has come, for sources that simulate one."""
-        self._bus, self._store, self._source, self._underlying = bus, store, source, underlying
+        self._bus, self._store, self._source = bus, store, source
         self._interval, self._jitter = interval, jitter
-        self._previous: OptionChain | None = None
-        self._next_poll: datetime | None = None
-        self._failures = 0
+        self._polled = {underlying: _Polled() for underlying in underlyings}
 
     async def run(self) -> None:
         async with self._bus.subscribe(channels.PRICES) as prices:
             latest = await self._bus.get_key(channels.PRICES_LATEST)
             if latest is not None:
                 self.venue_time = decode_prices(latest).ts
-            await self._poll(self.venue_time)
+            for underlying in self._polled:
+                await self._poll(underlying, self.venue_time)
             await report(self._bus, PARTICIPANT, 0)
             self.ready.set()
             async for _, payload in prices:
                 batch = decode_prices(payload)
                 self.venue_time = batch.ts
-                if self._next_poll is None or batch.ts >= self._next_poll:
-                    await self._poll(batch.ts)
+                for underlying, polled in self._polled.items():
+                    if polled.next_poll is None or batch.ts >= polled.next_poll:
+                        await self._poll(underlying, batch.ts)
                 if batch.barrier is not None:
                     await report(self._bus, PARTICIPANT, batch.barrier)
 
-    async def _poll(self, now: datetime | None) -> None:
+    async def _poll(self, underlying: InstrumentId, now: datetime | None) -> None:
+        polled = self._polled[underlying]
         try:
-            expiry = await self._nearest_expiry()
-            chain = await self._source.chain(self._underlying, expiry)
+            expiry = await self._nearest_expiry(underlying)
+            chain = await self._source.chain(underlying, expiry)
         except (BrokerError, InvalidMarketData) as error:
-            self._failures += 1
-            pause = min(self._interval, BACK_OFF * 2 ** min(self._failures - 1, 10))
-            logger.warning("option chain of {} not taken ({} in a row), next try in {}: {}", self._underlying, self._failures, pause, error)
-            self._next_poll = None if now is None else now + pause
+            polled.failures += 1
+            pause = min(self._interval, BACK_OFF * 2 ** min(polled.failures - 1, 10))
+            logger.warning("option chain of {} not taken ({} in a row), next try in {}: {}", underlying, polled.failures, pause, error)
+            polled.next_poll = None if now is None else now + pause
             return
-        self._failures = 0
+        polled.failures = 0
         now = now or chain.taken_at
-        self._next_poll = now + self._interval + self._jitter * _spread(self._underlying, now)
-        await self._announce(chain)
+        polled.next_poll = now + self._interval + self._jitter * _spread(underlying, now)
+        await self._announce(chain, polled)
 
-    async def _nearest_expiry(self) -> date:
-        expiries = await self._source.expiries(self._underlying)
+    async def _nearest_expiry(self, underlying: InstrumentId) -> date:
+        expiries = await self._source.expiries(underlying)
         if not expiries:
-            raise InvalidMarketData("expiries", [], f"the venue lists no expiry of {self._underlying}")
+            raise InvalidMarketData("expiries", [], f"the venue lists no expiry of {underlying}")
         return min(expiries)
 
-    async def _announce(self, chain: OptionChain) -> None:
-        if self._previous is not None and chain.taken_at < self._previous.taken_at:
-            logger.warning("option chain of {} at {} is older than the last one: ignored", self._underlying, chain.taken_at)
+    async def _announce(self, chain: OptionChain, polled: _Polled) -> None:
+        if polled.previous is not None and chain.taken_at < polled.previous.taken_at:
+            logger.warning("option chain of {} at {} is older than the last one: ignored", chain.underlying, chain.taken_at)
             return
         payload = encode(chain)
-        await self._bus.set_key(channels.latest_chain(self._underlying), payload)
+        await self._bus.set_key(channels.latest_chain(chain.underlying), payload)
         await self._bus.publish(channels.CHAINS, payload)
-        await self._store.upsert("option_chains", {f"{self._underlying}:{chain.taken_at.isoformat()}": self._summary(chain)})
-        self._previous = chain
+        await self._store.upsert("option_chains", {f"{chain.underlying}:{chain.taken_at.isoformat()}": _summary(chain, polled.previous)})
+        polled.previous = chain
 
-    def _summary(self, chain: OptionChain) -> dict[str, Any]:
-        previous = self._previous
-        return {
-            "underlying": chain.underlying,
-            "expiry": chain.expiry.isoformat(),
-            "ts": chain.taken_at,
-            "spot": chain.spot,
-            "pcr": pcr(chain),
-            "pcr_change": None if previous is None else pcr_change(chain, previous),
-            "atm_strike": atm_strike(chain),
-            "max_oi_calls": max_oi_strikes(chain, Right.CALL, 3),
-            "max_oi_puts": max_oi_strikes(chain, Right.PUT, 3),
-            "chain": encode(chain).decode(),
-        }
+
+def _summary(chain: OptionChain, previous: OptionChain | None) -> dict[str, Any]:
+    return {
+        "underlying": chain.underlying,
+        "expiry": chain.expiry.isoformat(),
+        "ts": chain.taken_at,
+        "spot": chain.spot,
+        "pcr": pcr(chain),
+        "pcr_change": None if previous is None else pcr_change(chain, previous),
+        "atm_strike": atm_strike(chain),
+        "max_oi_calls": max_oi_strikes(chain, Right.CALL, 3),
+        "max_oi_puts": max_oi_strikes(chain, Right.PUT, 3),
+        "chain": encode(chain).decode(),
+    }
 
 
 def _spread(underlying: InstrumentId, now: datetime) -> float:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
@@ -25,6 +25,9 @@ from runtime.market import Candle, InstrumentId
 from runtime.signal_engine import SignalEngine
 from strategies import REGISTRY, create
 
+if TYPE_CHECKING:
+    from adapters.simulated import SimulatedVenue, SimulationConfig
+
 HISTORY = timedelta(days=10)
 DEFAULT_SESSION = date(2026, 11, 20)
 
@@ -32,12 +35,12 @@ DEFAULT_SESSION = date(2026, 11, 20)
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What every actor of a run is told. Holds no secret: URLs with passwords are read from `<state>/run.json` or the environment.
 
-    `speed` is venue seconds per second, None for as fast as everybody follows. `candles` names a file to replay on
-    `sessions`; without one the venue makes the days up from `seed`.
+    `underlyings` are what the venue trades, all on the same `sessions`; `candles` names a file to replay of the first of them,
+    without one the venue makes the days up from `seed`. `speed` is venue seconds per second, None for as fast as everybody follows.
     """
 
     state: str
-    underlying: InstrumentId = "NSE:BANKNIFTY"
+    underlyings: tuple[InstrumentId, ...] = ("NSE:BANKNIFTY",)
     sessions: tuple[date, ...] = (DEFAULT_SESSION,)
     seed: int = 7
     candles: str | None = None
@@ -102,7 +105,7 @@ async def serve_supervisor(spec: RunSpec, placer: Placer, ready: Ready) -> None:
         store=servers.store,
         clock=WallClock(),
         placer=placer,
-        catalogue=Catalogue(strategies=frozenset(REGISTRY), create_strategy=create),
+        catalogue=Catalogue(strategies=frozenset(REGISTRY), create_strategy=create, instruments=build_venue(spec).listed()),
         vault=EncryptedVault(servers.store, load_master_key(Path(spec.state) / "vault.key")),
         packed_hosts=spec.packed_hosts,
         dedicated_max=spec.dedicated_max,
@@ -114,21 +117,20 @@ async def serve_market_data(spec: RunSpec, ready: Ready) -> None:
     from actors.market_progress import MarketProgress
     from adapters.simulated import FreePacer, ScaledPacer, SimulatedFeed, SimulatedInstrumentMaster
 
-    servers, clock, market = Servers(spec), WallClock(), build_market(spec)
-    master = SimulatedInstrumentMaster(market)
+    servers, clock, venue = Servers(spec), WallClock(), build_venue(spec)
     progress = await servers.bus.get_key(channels.CLOCK)
     resume_from = None if progress is None else msgspec.json.decode(progress, type=MarketProgress).ts
     pacer = FreePacer() if spec.speed is None else ScaledPacer(clock, spec.speed)
-    feed = SimulatedFeed(market, pacer, resume_from=resume_from)
+    feed = SimulatedFeed(venue, pacer, resume_from=resume_from)
     market_data = MarketData(
         bus=servers.bus,
         store=servers.store,
         clock=clock,
         feed=feed,
-        master=master,
-        calendar=market.calendar,
-        signals=SignalEngine(create, {spec.underlying: await master.instrument(spec.underlying)}),
-        underlying=spec.underlying,
+        master=SimulatedInstrumentMaster(venue, feed.now),
+        calendar_of=venue.calendar_of,
+        signals=SignalEngine(create),
+        underlyings=spec.underlyings,
         starts_at=feed.now(),
         lockstep=spec.speed is None,
         wait_for_begin=spec.wait_for_begin,
@@ -139,29 +141,26 @@ async def serve_market_data(spec: RunSpec, ready: Ready) -> None:
 async def serve_option_chain(spec: RunSpec, ready: Ready) -> None:
     from adapters.simulated import SimulatedOptionChainSource
 
-    servers, market = Servers(spec), build_market(spec)
-    opens_at = market.day(spec.sessions[0]).grid.opened_at
-    source = SimulatedOptionChainSource(market, lambda: poller.venue_time or opens_at)
-    poller = OptionChainPoller(bus=servers.bus, store=servers.store, source=source, underlying=spec.underlying)
+    servers, venue = Servers(spec), build_venue(spec)
+    opens_at = venue.opens_at()
+    source = SimulatedOptionChainSource(venue, lambda: poller.venue_time or opens_at)
+    poller = OptionChainPoller(bus=servers.bus, store=servers.store, source=source, underlyings=venue.with_options())
     await _serve(poller.run(), poller.ready.wait, ready)
 
 
-def build_market(spec: RunSpec) -> Any:
+def build_venue(spec: RunSpec) -> SimulatedVenue:
     """The simulated venue of this run: the same in every process that builds it, being a function of the spec alone."""
-    from adapters.simulated import SimulatedMarket, SimulationConfig
+    from adapters.simulated import SimulatedMarket, SimulatedVenue, simulation
     from configs.calendar import load_calendar
 
-    candles = candles_for(spec) or {}
-    return SimulatedMarket(
-        SimulationConfig(
-            underlying=spec.underlying,
-            sessions=spec.sessions,
-            seed=spec.seed,
-            ticks_per_second=spec.ticks_per_second,
-            candles=candles,
-            special_sessions={day: load_calendar().times(day) for day in candles},
-        )
-    )
+    def config(underlying: InstrumentId) -> SimulationConfig:
+        made_up = simulation(underlying, sessions=spec.sessions, seed=spec.seed, ticks_per_second=spec.ticks_per_second)
+        candles = candles_for(spec) if underlying == spec.underlyings[0] else None
+        if candles is None:
+            return made_up
+        return msgspec.structs.replace(made_up, candles=candles, special_sessions={day: load_calendar().times(day) for day in candles})
+
+    return SimulatedVenue(*(SimulatedMarket(config(underlying)) for underlying in spec.underlyings))
 
 
 def candles_for(spec: RunSpec) -> dict[date, list[Candle]] | None:
@@ -170,8 +169,8 @@ def candles_for(spec: RunSpec) -> dict[date, list[Candle]] | None:
     from adapters.candle_files import read_candles
     from configs.calendar import load_calendar
 
-    file = read_candles(spec.candles, spec.underlying, start=min(spec.sessions) - HISTORY, end=max(spec.sessions), calendar=load_calendar())
-    return file.days
+    first, last = min(spec.sessions) - HISTORY, max(spec.sessions)
+    return read_candles(spec.candles, spec.underlyings[0], start=first, end=last, calendar=load_calendar()).days
 
 
 async def _serve(run: Service, became_ready: Callable[[], Awaitable[object]], ready: Ready) -> None:

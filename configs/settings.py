@@ -39,7 +39,8 @@ class Settings(BaseSettings):
     state: Path = Path(".shoal")
     """Folder for the embedded servers' data, secrets (mode 0600) and logs."""
 
-    underlying: InstrumentId = Field(default="NSE:BANKNIFTY", min_length=1)
+    underlyings: tuple[InstrumentId, ...] = Field(default=("NSE:BANKNIFTY",), min_length=1)
+    """What strategies may run on, with the futures of indexes. Environment: a JSON list."""
     feed: Literal["simulated"] = "simulated"
     speed: float | None = Field(default=1.0, gt=0, allow_inf_nan=False)
     """Venue seconds per second of a simulated feed; None: as fast as every reader follows."""

@@ -46,17 +46,18 @@ class _Running:
 
 
 class SignalEngine:
-    """`create` makes a strategy by name and parameters (see `strategies.create`); `instruments` are those candles come for.
+    """`create` makes a strategy by name and parameters (see `strategies.create`); `instruments` are those candles come for,
+    with those of `serve`.
 
     `evaluations` counts the candles given to strategies (warm-up excluded), `untradable` the targets that led to no signal
     because they name no contract and the candle's own instrument is an index.
     """
 
     def __init__(
-        self, create: Callable[[str, Mapping[str, ParameterValue]], Strategy], instruments: Mapping[InstrumentId, Instrument]
+        self, create: Callable[[str, Mapping[str, ParameterValue]], Strategy], instruments: Mapping[InstrumentId, Instrument] | None = None
     ) -> None:
         self._create = create
-        self._instruments = instruments
+        self._instruments = dict(instruments or {})
         self._running: dict[str, _Running] = {}
         self._by_candle: dict[tuple[InstrumentId, Timeframe], list[_Running]] = {}
         self.evaluations = 0
@@ -64,6 +65,14 @@ class SignalEngine:
 
     def keys(self) -> KeysView[str]:
         return self._running.keys()
+
+    def keys_on(self, instrument: InstrumentId, timeframe: Timeframe) -> list[str]:
+        """The strategies that a candle is for, in the order in which they were added."""
+        return [running.key for running in self._by_candle.get((instrument, timeframe), ())]
+
+    def serve(self, instrument: Instrument) -> None:
+        """Candles of this instrument come from now on. Idempotent."""
+        self._instruments[instrument.id] = instrument
 
     def add(self, spec: StrategySpec) -> None:
         """Idempotent by key.
@@ -106,18 +115,19 @@ class SignalEngine:
                 case StrategyFailed() as failure:
                     outcomes.append(failure)
                 case Target() as target:
-                    signal = self._signal(running, target, candle, _closed_at(candle, context))
+                    signal = self._signal(running, target, candle, context)
                     if signal is not None:
                         outcomes.append(signal)
                 case None:
                     pass
         return outcomes
 
-    def _signal(self, running: _Running, target: Target, candle: Candle, closed_at: datetime) -> Signal | None:
+    def _signal(self, running: _Running, target: Target, candle: Candle, context: MarketContext) -> Signal | None:
         instrument = target.instrument or self._instruments[candle.instrument]
         if instrument.kind is InstrumentKind.INDEX:
             self.untradable += 1
             return None
+        quote = context.quotes.get(instrument.id) if target.instrument is None else None  # traded itself: its own newest prices
         sold = target.side is Side.SHORT and instrument.kind is not InstrumentKind.OPTION
         return Signal(
             signal_id=f"{running.key}:{candle.opened_at.astimezone(UTC):%Y%m%dT%H%M}",
@@ -133,12 +143,12 @@ class SignalEngine:
             instrument=instrument,
             entry_side=OrderSide.SELL if sold else OrderSide.BUY,
             contract_price=target.contract_price if target.instrument else target.contract_price or candle.close,
-            contract_bid=target.contract_bid,
-            contract_ask=target.contract_ask,
+            contract_bid=quote.bid if quote is not None and target.contract_bid is None else target.contract_bid,
+            contract_ask=quote.ask if quote is not None and target.contract_ask is None else target.contract_ask,
             stop=target.stop,
             target=target.target,
             candle_time=candle.opened_at,
-            ts=closed_at,
+            ts=_closed_at(candle, context),
             context=target.context,
         )
 

@@ -18,8 +18,8 @@ ParameterValue: TypeAlias = str | int | float | bool | list[str]
 class MarketContext(msgspec.Struct, frozen=True, kw_only=True):
     """What a strategy may know besides the candle; all of it as of the candle's close, never later.
 
-    `volume` is the near-month future's volume in the same minute (None where the venue gives none, as in a plain index
-    file). `chain` is the newest option chain, `quotes` the newest quote of each subscribed contract. `session_open` and
+    `volume` is what was traded in the candle's time: of the instrument itself or, on an index, of its near-month future (None
+    where the venue gives none, as in a plain index file). `chain` is the newest option chain, `quotes` the newest quote of each subscribed contract. `session_open` and
     `session_close` bound the exchange session of this candle.
     """
 

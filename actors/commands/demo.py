@@ -107,7 +107,7 @@ def run_spec(
     settings = load_settings(Profile(profile), **chosen)
     spec = RunSpec(
         state=str(settings.state.resolve()),
-        underlying=settings.underlying,
+        underlyings=settings.underlyings,
         sessions=_weekdays(first, days),
         seed=settings.seed,
         candles=None if candles is None else str(candles.resolve()),

@@ -6,6 +6,7 @@ from adapters.simulated.feed import SimulatedFeed
 from adapters.simulated.instrument_master import SimulatedInstrumentMaster
 from adapters.simulated.market import SimulatedMarket
 from adapters.simulated.pacing import FreePacer, Pacer, ScaledPacer
+from adapters.simulated.venue import SimulatedVenue, as_venue, simulation
 
 __all__ = [
     "FreePacer",
@@ -15,5 +16,8 @@ __all__ = [
     "SimulatedInstrumentMaster",
     "SimulatedMarket",
     "SimulatedOptionChainSource",
+    "SimulatedVenue",
     "SimulationConfig",
+    "as_venue",
+    "simulation",
 ]

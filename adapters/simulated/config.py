@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, time
+from decimal import Decimal
 from itertools import pairwise
 from math import isfinite
 from typing import TypeAlias, TypeVar
@@ -12,7 +13,7 @@ import msgspec
 
 from runtime.calendar import SessionTimes
 from runtime.errors import InvalidConfig
-from runtime.market import Candle, InstrumentId
+from runtime.market import Candle, InstrumentId, Segment
 
 BANKNIFTY: InstrumentId = "NSE:BANKNIFTY"
 
@@ -109,8 +110,19 @@ BANKNIFTY_TERMS = (
 a change of the lot size reaches new contracts first, so the expiry decides, not the trading day."""
 
 
+class SpotTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """Of an underlying that is traded itself, all day and every day, without futures and options."""
+
+    segment: Segment = Segment.CRYPTO
+    currency: str = "USDT"
+    lot_size: Decimal = Decimal("0.001")
+    min_notional: Decimal = Decimal(10)
+    daily_lots: int = 20_000_000
+    """Traded on an average day."""
+
+
 class SimulationConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """A venue that trades one index, its futures and its options.
+    """One underlying of a venue: an index with its futures and options or, with `spot` terms, something traded itself in UTC days.
 
     `annual_volatility` and `rate` are fractions per year. Ticks per second are of each subscribed instrument: of the index,
     and of contracts (options `option_ticks_per_second`, the future one); where that is one, `seconds_per_tick` can make all of
@@ -138,6 +150,7 @@ class SimulationConfig(msgspec.Struct, frozen=True, kw_only=True):
     special_sessions: Mapping[date, tuple[SessionTimes, ...]] = {}
     candles: Mapping[date, Sequence[Candle]] = {}
     contract_terms: tuple[ContractTerms, ...] = BANKNIFTY_TERMS
+    spot: SpotTerms | None = None
 
     def __post_init__(self) -> None:
         _require(bool(self.sessions), "sessions", self.sessions, "name at least one date")

@@ -30,12 +30,14 @@ class Contracts:
         self._terms = config.contract_terms
         self._calendar = calendar
         self._pattern = re.compile(rf"{re.escape(config.underlying)}(\d\d)({'|'.join(_MONTHS)})(?:(FUT)|(\d+(?:\.\d+)?)(CE|PE))")
-        self.index = Instrument(id=config.underlying, kind=InstrumentKind.INDEX)
+        self.underlying = _underlying(config)
+        self.has_contracts = config.spot is None
         self.instrument = lru_cache(maxsize=4096)(self._instrument)
 
     def expiries(self, day: date, count: int = 3) -> list[date]:
-        """The nearest monthly expiries with at least one day left, ascending."""
+        """The nearest monthly expiries with at least one day left, ascending; none of what is traded itself."""
         found: list[date] = []
+        count = count if self.has_contracts else 0
         year, month = day.year, day.month
         while len(found) < count:
             expiry = self.expiry(year, month)
@@ -69,10 +71,11 @@ class Contracts:
     def _instrument(self, instrument: InstrumentId) -> Instrument:
         """Raises InvalidInput for an id that is not of this underlying or whose strike is off the strike step."""
         if instrument == self._underlying:
-            return self.index
-        match = self._pattern.fullmatch(instrument)
+            return self.underlying
+        match = self._pattern.fullmatch(instrument) if self.has_contracts else None
         if match is None:
-            fix = f"the simulated venue lists {self._underlying}, its futures (…26NOVFUT) and options (…26NOV52000CE)"
+            contracts = ", its futures (…26NOVFUT) and options (…26NOV52000CE)" if self.has_contracts else ""
+            fix = f"the simulated venue lists {self._underlying}{contracts}"
             raise InvalidInput("instrument", instrument, fix)
         year, month, future, strike_text, right = match.groups()
         expiry = self.expiry(2000 + int(year), _MONTHS.index(month) + 1)
@@ -100,3 +103,17 @@ class Contracts:
             strike=strike,
             right=Right(right),
         )
+
+
+def _underlying(config: SimulationConfig) -> Instrument:
+    terms = config.spot
+    if terms is None:
+        return Instrument(id=config.underlying, kind=InstrumentKind.INDEX)
+    return Instrument(
+        id=config.underlying,
+        kind=InstrumentKind.SPOT,
+        segment=terms.segment,
+        currency=terms.currency,
+        lot_size=terms.lot_size,
+        min_notional=terms.min_notional,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import date, datetime
 from functools import lru_cache
 from itertools import repeat
@@ -13,6 +13,7 @@ from adapters.simulated.delivery import Delivery, deliver
 from adapters.simulated.market import SimulatedMarket
 from adapters.simulated.pacing import Pacer
 from adapters.simulated.paths import Array, Steps
+from adapters.simulated.venue import SimulatedVenue, as_venue
 from runtime.candles import Aggregator
 from runtime.market import Candle, FeedClock, FeedEvent, FeedGap, FeedStatus, InstrumentId, Tick, Timeframe
 
@@ -21,19 +22,20 @@ _DELIVERIES_KEPT = 256
 
 
 class SimulatedFeed:
-    """`runtime.ports.Feed` of a `SimulatedMarket`: one batch per step of its grid, ticks first, then the venue's clock.
+    """`runtime.ports.Feed` of a market or venue: one batch per step of a market's grid, ticks first, then the venue's clock.
 
-    Batches are a function of the market and of what is subscribed: a feed that starts at `resume_from` delivers what one
-    that started in the morning delivers from there on. The stream ends with the last session.
+    Batches are a function of the markets and of what is subscribed: a feed that starts at `resume_from` delivers what one
+    that started in the morning delivers from there on. Steps of several markets that end together are one batch. The stream
+    ends with the last session.
     """
 
-    def __init__(self, market: SimulatedMarket, pacer: Pacer, resume_from: datetime | None = None) -> None:
-        self._market = market
+    def __init__(self, market: SimulatedMarket | SimulatedVenue, pacer: Pacer, resume_from: datetime | None = None) -> None:
+        self._venue = as_venue(market)
         self._pacer = pacer
-        self._subscribed: dict[InstrumentId, None] = {}
+        self._subscribed: dict[InstrumentId, SimulatedMarket] = {}
         self._revision = 0
         self._closed = False
-        self._now = resume_from or market.day(market.config.sessions[0]).grid.opened_at
+        self._now = resume_from or self._venue.opens_at()
         self._deliver = lru_cache(maxsize=_DELIVERIES_KEPT)(self._delivery)
 
     def now(self) -> datetime:
@@ -42,9 +44,7 @@ class SimulatedFeed:
 
     async def subscribe(self, instruments: Sequence[InstrumentId]) -> None:
         """Raises InvalidInput for an instrument the venue does not list."""
-        for instrument in instruments:
-            self._market.contracts.instrument(instrument)
-        self._subscribed |= dict.fromkeys(instruments)
+        self._subscribed |= {instrument: self._venue.market(instrument) for instrument in instruments}
         self._revision += 1
 
     async def unsubscribe(self, instruments: Sequence[InstrumentId]) -> None:
@@ -53,18 +53,22 @@ class SimulatedFeed:
         self._revision += 1
 
     async def stream(self) -> AsyncIterator[Sequence[FeedEvent]]:
-        for session in self._market.config.sessions:
-            for ts, batch in self._batches(session):
-                await self._pacer.wait_until(ts)
-                if self._closed:
-                    return
-                self._now = ts
-                if batch:
-                    yield batch
+        walks: list[_Walk] = [walk for market in self._venue.markets if (walk := _Walk.begin(market, self._now)) is not None]
+        while walks:
+            ts = min([walk.due for walk in walks])
+            batch = _joined([self._step(walk) for walk in walks if walk.due == ts])
+            walks = [walk for walk in walks if walk.due > ts or walk.advance()]
+            await self._pacer.wait_until(ts)
+            if self._closed:
+                return
+            self._now = ts
+            if batch:
+                yield batch
 
     async def history(self, instrument: InstrumentId, timeframe: Timeframe, start: datetime, end: datetime) -> list[Candle]:
         """What the exchange's ticks make, whatever of them the feed delivered; nothing that is not closed yet."""
-        zone = self._market.calendar.zone
+        market = self._venue.market(instrument)
+        zone = market.calendar.zone
         until = min(end, self._now)
         if until <= start:
             return []
@@ -72,42 +76,35 @@ class SimulatedFeed:
         last = until.astimezone(zone).date()
         candles: list[Candle] = []
         while day <= last:
-            if self._market.calendar.times(day):
-                candles += self._day_candles(instrument, timeframe, day)
-            day = self._market.next_day(day)
+            if market.calendar.times(day):
+                candles += self._day_candles(market, instrument, timeframe, day)
+            day = market.next_day(day)
         return [candle for candle in candles if start <= candle.opened_at < end]
 
     async def close(self) -> None:
         self._closed = True
 
-    def _day_candles(self, instrument: InstrumentId, timeframe: Timeframe, day: date) -> list[Candle]:
-        minutes = [candle for candle in self._market.candles(instrument, day) if candle.closed_at <= self._now]
+    def _day_candles(self, market: SimulatedMarket, instrument: InstrumentId, timeframe: Timeframe, day: date) -> list[Candle]:
+        minutes = [candle for candle in market.candles(instrument, day) if candle.closed_at <= self._now]
         if timeframe is Timeframe.M1:
             return minutes
-        aggregator = Aggregator(timeframe, self._market.calendar.bounds_at)
+        aggregator = Aggregator(timeframe, market.calendar.bounds_at)
         frames = [frame for minute in minutes for frame in aggregator.add(minute)]
-        return frames + aggregator.advance(min(self._now, self._market.day(day).grid.closed_at))
+        return frames + aggregator.advance(min(self._now, market.day(day).grid.closed_at))
 
-    def _batches(self, session: date) -> Iterator[tuple[datetime, list[FeedEvent]]]:
-        """(end of step, batch) from the venue's clock on; an empty batch is one that the feed keeps silent about."""
-        day = self._market.day(session)
-        grid = day.grid
-        step = grid.first_step(self._now)
-        silences = [(*grid.window(event), event.announced) for event in self._market.config.specials(FeedSilence, session)]
-        while step < grid.steps:
-            end = min(step + int(_CHUNK_SECONDS * grid.per_second), grid.steps)
-            revision = self._revision
-            for offset, batch in enumerate(self._chunk(day, step, end)):
-                yield grid.times[step + offset + 1], _silenced(batch, day, step + offset, silences)
-                if self._revision != revision:
-                    end = step + offset + 1
-                    break
-            step = end
+    def _step(self, walk: _Walk) -> list[FeedEvent]:
+        """The batch of the step that a walk stands at; batches are made ahead, until somebody subscribes."""
+        if walk.step >= walk.made_to or walk.revision != self._revision:
+            grid = walk.day.grid
+            walk.made_from, walk.made_to = walk.step, min(walk.step + int(_CHUNK_SECONDS * grid.per_second), grid.steps)
+            walk.batches, walk.revision = self._chunk(walk.market, walk.day, walk.made_from, walk.made_to), self._revision
+        batch = walk.batches[walk.step - walk.made_from]
+        return _silenced(batch, walk.day, walk.step, walk.silences) if walk.silences else batch
 
-    def _chunk(self, day: MarketDay, start: int, end: int) -> list[list[FeedEvent]]:
+    def _chunk(self, market: SimulatedMarket, day: MarketDay, start: int, end: int) -> list[list[FeedEvent]]:
         """The batches of the steps from `start` to before `end`."""
         batches: list[list[FeedEvent]] = [[] for _ in range(start, end)]
-        for instrument in self._subscribed:
+        for instrument in [name for name, home in self._subscribed.items() if home is market]:
             delivery = self._deliver(instrument, day.date)
             first, last = delivery.arrives.searchsorted((start, end))
             for step, tick in zip(delivery.arrives[first:last].tolist(), _ticks(instrument, day, delivery, first, last), strict=True):
@@ -117,7 +114,60 @@ class SimulatedFeed:
         return batches
 
     def _delivery(self, instrument: InstrumentId, day: date) -> Delivery:
-        return deliver(self._market, instrument, self._market.day(day))
+        market = self._subscribed[instrument]
+        return deliver(market, instrument, market.day(day))
+
+
+class _Walk:
+    """How far the feed has come through the sessions of one market: it stands at `step` of `day`, which ends at `due`."""
+
+    __slots__ = ("_left", "batches", "day", "due", "made_from", "made_to", "market", "revision", "silences", "step")
+
+    def __init__(self, market: SimulatedMarket, days: Sequence[date], step: int) -> None:
+        self.market = market
+        self._left = list(days)
+        self.revision, self.made_from, self.made_to = -1, 0, 0
+        self.batches: list[list[FeedEvent]] = []
+        self._enter(step)
+
+    @classmethod
+    def begin(cls, market: SimulatedMarket, now: datetime) -> _Walk | None:
+        """At the first step that starts at `now` or later; None when the last session is over."""
+        for index, session in enumerate(market.config.sessions):
+            grid = market.day(session).grid
+            step = grid.first_step(now)
+            if step < grid.steps:
+                return cls(market, market.config.sessions[index:], step)
+        return None
+
+    def advance(self) -> bool:
+        """Go to the next step; False when the last session is over."""
+        self.step += 1
+        if self.step < self.day.grid.steps:
+            self.due = self.day.grid.times[self.step + 1]
+            return True
+        if not self._left:
+            return False
+        self._enter(0)
+        return True
+
+    def _enter(self, step: int) -> None:
+        """The next of the days that are left."""
+        self.day: MarketDay = self.market.day(self._left.pop(0))
+        grid = self.day.grid
+        self.step, self.made_to = step, 0
+        self.due: datetime = grid.times[step + 1]
+        self.silences = [(*grid.window(event), event.announced) for event in self.market.config.specials(FeedSilence, grid.day)]
+
+
+def _joined(batches: list[list[FeedEvent]]) -> list[FeedEvent]:
+    """Batches of one moment: everybody's events, and the venue's clock once, at the end. A silence of one market silences the feed."""
+    if len(batches) == 1:
+        return batches[0]
+    if not all(batches):
+        return []
+    clock = batches[0][-1]
+    return [event for batch in batches for event in batch if event != clock] + [clock]
 
 
 def _ticks(instrument: InstrumentId, day: MarketDay, delivery: Delivery, first: int, last: int) -> list[Tick]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from math import exp, log, sqrt
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator, default_rng
 
 from adapters.simulated import options_model, paths
-from adapters.simulated.config import OpeningGap, SimulationConfig
+from adapters.simulated.config import BANKNIFTY, OpeningGap, SimulationConfig
 from adapters.simulated.contracts import TICK, Contracts
 from adapters.simulated.day import Grid, MarketDay, build_day, generated_shape, last_log_price
 from adapters.simulated.paths import Array, Steps, to_tick
@@ -27,6 +27,7 @@ _CLOSED_DAYS_MAX = 30
 _EXTRA_STRIKES = 5
 _FUTURE_LOTS = 60_000  # on an average day
 _FUTURE_SPREAD_TICKS = 20
+_SPOT_SPREAD = 0.0001  # of the price
 
 
 class TickArrays(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,18 +51,19 @@ class SimulatedMarket:
 
     def __init__(self, config: SimulationConfig) -> None:
         self.config = config
-        self.calendar = ExchangeCalendar(special=config.special_sessions)
+        self.calendar = _calendar(config)
         self.contracts = Contracts(config, self.calendar)
         for day in (*config.sessions, *config.candles):
             if not self.calendar.times(day):
                 raise InvalidConfig("sessions", day, "not a trading day: add its times to special_sessions")
         self._opens: dict[date, float] = {}
+        self._stream = zlib.crc32(config.underlying.encode()) ^ zlib.crc32(BANKNIFTY.encode())
         self.day = lru_cache(maxsize=_DAYS_KEPT)(self._day)
         self.ticks = lru_cache(maxsize=_TICKS_KEPT)(self._ticks)
 
     def random(self, day: date, purpose: str) -> Generator:
-        """The generator for one purpose on one day: independent of what else was asked for."""
-        return default_rng([self.config.seed, day.toordinal(), zlib.crc32(purpose.encode())])
+        """The generator for one purpose on one day: independent of what else was asked for, and of the venue's other underlyings."""
+        return default_rng([self.config.seed, day.toordinal(), zlib.crc32(purpose.encode(), self._stream)])
 
     def previous_day(self, day: date) -> date:
         return self._trading_day(day, -_ONE_DAY)
@@ -164,6 +166,8 @@ class SimulatedMarket:
 
     def _ticks(self, instrument: InstrumentId, day: date) -> TickArrays:
         contract, market_day = self.contracts.instrument(instrument), self.day(day)
+        if contract.kind is InstrumentKind.SPOT:
+            return self._spot_ticks(market_day, contract)
         if contract.kind is InstrumentKind.INDEX:
             steps = market_day.live_steps(market_day.grid.per_second)
             return TickArrays(steps=steps, price=market_day.spot[steps])
@@ -173,6 +177,14 @@ class SimulatedMarket:
         return (
             self._future_ticks(market_day, contract, expiry) if contract.right is None else self._option_ticks(market_day, contract, expiry)
         )
+
+    def _spot_ticks(self, day: MarketDay, contract: Instrument) -> TickArrays:
+        steps = day.live_steps(day.grid.per_second)
+        price, lot = day.spot[steps], float(contract.lot_size)
+        lots = 0 if self.config.spot is None else self.config.spot.daily_lots
+        volume = np.diff(np.floor(day.traded[steps] * lots), prepend=0.0) * lot
+        bid, ask = options_model.spreads(price, _SPOT_SPREAD)
+        return TickArrays(steps=steps, price=price, volume=volume, bid=bid, ask=ask)
 
     def _future_ticks(self, day: MarketDay, contract: Instrument, expiry: date) -> TickArrays:
         """Fair value at the interest rate and a slow deviation from it, once a second."""
@@ -224,3 +236,9 @@ class SimulatedMarket:
             if self.calendar.times(day):
                 return day
         raise InvalidConfig("special_sessions", day, f"no trading day within {_CLOSED_DAYS_MAX} days")
+
+
+def _calendar(config: SimulationConfig) -> ExchangeCalendar:
+    if config.spot is None:
+        return ExchangeCalendar(special=config.special_sessions)
+    return ExchangeCalendar(zone=UTC, regular=(time(0), time(0)), weekdays=range(7), special=config.special_sessions)

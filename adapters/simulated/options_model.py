@@ -49,9 +49,9 @@ def prices(day: MarketDay, right: Right, steps: ArrayLike, strike: ArrayLike, ye
     return to_tick(bsm_price_array(right, spot=spot, strike=strike, years=years, rate=rate, volatility=volatility), TICK)
 
 
-def spreads(price: Array) -> tuple[Array, Array]:
-    """Bid and ask around the last price, at least one tick wide, never below one tick."""
-    ticks = np.maximum(np.ceil(price * (_SPREAD / TICK)), 1.0)
+def spreads(price: Array, share: float = _SPREAD) -> tuple[Array, Array]:
+    """Bid and ask around the last price, `share` of it apart and at least one tick, never below one tick."""
+    ticks = np.maximum(np.ceil(price * (share / TICK)), 1.0)
     below = np.floor(ticks / 2.0)
     bid = to_tick(price - below * TICK, TICK)
     return bid, to_tick(price + (ticks - below) * TICK, TICK)

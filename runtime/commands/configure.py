@@ -13,6 +13,7 @@ from runtime.commands.data import FlatSubscriptionData, StartData, SubscriptionD
 from runtime.commands.errors import InvalidCommand, RejectReason
 from runtime.commands.messages import StartTrading, UpdateConfig
 from runtime.errors import InvalidConfig
+from runtime.market import InstrumentId
 from runtime.session import Mode, SessionConfig, SizingMethod, Subscription
 from runtime.strategy import ParameterValue
 
@@ -20,14 +21,18 @@ CreateStrategy: TypeAlias = Callable[[str, Mapping[str, ParameterValue]], object
 """Builds a strategy, or raises `InvalidConfig` naming the parameter that is wrong."""
 
 PAPER = "paper"
+_INSTRUMENTS_NAMED = 12
 
 
 class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
-    """What this installation knows. `brokers` besides `paper` are those with a live adapter."""
+    """What this installation knows. `brokers` besides `paper` are those with a live adapter; `instruments` are those that strategies
+    may run on (None: whatever the venue will list).
+    """
 
     strategies: frozenset[str]
     create_strategy: CreateStrategy
     brokers: frozenset[str] = frozenset({PAPER})
+    instruments: frozenset[InstrumentId] | None = None
 
 
 def session_config(
@@ -154,6 +159,11 @@ def _check_subscription(path: str, subscription: Subscription, catalogue: Catalo
     if subscription.strategy not in catalogue.strategies:
         known = ", ".join(sorted(catalogue.strategies))
         raise _Refused(f"{path}strategy", f"unknown; known: {known}", RejectReason.UNKNOWN_STRATEGY)
+    if catalogue.instruments is not None and subscription.instrument not in catalogue.instruments:
+        served = ", ".join(sorted(catalogue.instruments)[:_INSTRUMENTS_NAMED])
+        more = len(catalogue.instruments) - _INSTRUMENTS_NAMED
+        detail = f"no candles of it are served here; served are {served}{f' and {more} more' if more > 0 else ''}"
+        raise _Refused(f"{path}instrument", detail, RejectReason.UNKNOWN_INSTRUMENT)
     try:
         catalogue.create_strategy(subscription.strategy, subscription.parameters)
     except InvalidConfig as error:

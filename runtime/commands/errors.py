@@ -15,6 +15,7 @@ class RejectReason(StrEnum):
     UNKNOWN_ACTION = "unknown_action"
     INVALID = "invalid"
     UNKNOWN_STRATEGY = "unknown_strategy"
+    UNKNOWN_INSTRUMENT = "unknown_instrument"
     UNKNOWN_BROKER = "unknown_broker"
     LIVE_UNAVAILABLE = "live_unavailable"
     NOT_RUNNING = "not_running"

@@ -20,7 +20,7 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("profile", Profile)
 def test_every_profile_is_complete(profile: Profile) -> None:
     settings = load_settings(profile, **SERVERS)
-    assert settings.underlying == "NSE:BANKNIFTY"
+    assert settings.underlyings == ("NSE:BANKNIFTY",)
     assert settings.dedicated_actors_per_core == (0 if profile is Profile.BACKTEST else 8)
 
 

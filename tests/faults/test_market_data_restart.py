@@ -13,7 +13,6 @@ from actors.virtual_time import VirtualClock, run_virtual
 from actors.wire import SetStrategies, encode
 from adapters.memory import MemoryBus, MemoryStore
 from adapters.simulated import ScaledPacer, SimulatedFeed, SimulatedInstrumentMaster, SimulatedMarket, SimulationConfig
-from configs.calendar import load_calendar
 from runtime import channels
 from runtime.market import IST, Candle, Timeframe
 from runtime.signal_engine import SignalEngine, StrategySpec
@@ -50,16 +49,15 @@ def candles_shown(*, resumed_at: datetime | None = None, wall_clock: datetime = 
             await bus.set_key(channels.CLOCK, encode(MarketProgress(resumed_at, 1, 1)))
         await bus.append(channels.MARKET_CONTROL, encode(SetStrategies(specs=specs)), max_length=10)
         feed = SimulatedFeed(market, ScaledPacer(clock, 1.0), resume_from=resumed_at)
-        master = SimulatedInstrumentMaster(market)
         await MarketData(
             bus=bus,
             store=MemoryStore(),
             clock=clock,
             feed=feed,
-            master=master,
-            calendar=load_calendar(),
-            signals=SignalEngine(create, {underlying: await master.instrument(underlying)}),
-            underlying=underlying,
+            master=SimulatedInstrumentMaster(market),
+            calendar_of=lambda _: market.calendar,
+            signals=SignalEngine(create),
+            underlyings=[underlying],
             starts_at=feed.now(),
         ).run()
 

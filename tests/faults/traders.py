@@ -7,7 +7,7 @@ from datetime import datetime, time, timedelta
 from typing import NamedTuple
 
 from actors.local_system import LocalSystem
-from actors.services import RunSpec, build_market
+from actors.services import RunSpec, build_venue
 from actors.virtual_time import VirtualClock, run_virtual
 from runtime.events import PublicEvent
 from runtime.market import IST
@@ -48,7 +48,7 @@ def undisturbed(spec: RunSpec, users: Sequence[Trader]) -> list[PublicEvent]:
     before_open = datetime.combine(spec.sessions[0], time(9, 15), IST) - timedelta(minutes=1)
 
     async def run() -> list[PublicEvent]:
-        async with LocalSystem(build_market(spec), VirtualClock(before_open), packed_hosts=spec.packed_hosts) as system:
+        async with LocalSystem(build_venue(spec), VirtualClock(before_open), packed_hosts=spec.packed_hosts) as system:
             for user in users:
                 await system.send("START_TRADING", user.user_id, user.data)
             await system.settle()

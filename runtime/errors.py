@@ -8,14 +8,21 @@
     │   └── InvalidConfig         a setting, profile or strategy parameter
     ├── BrokerError
     │   ├── OutcomeUnknown        it may or may not have happened: reconcile by order id, never resend blindly
-    │   ├── BrokerRefused         a definite no
+    │   ├── BrokerRefused         a definite no; `reason` says which
+    │   │   ├── SessionExpired    the broker wants a new login: nothing more is sent until there is a new token
+    │   │   ├── EgressNotAllowed  the broker does not take orders from the address they leave by
+    │   │   └── OrderNotFound     the broker does not know the order; of one just placed: perhaps not yet
     │   └── BrokerUnavailable     it certainly did not arrive: the same order id may be sent again
+    │       └── RateLimited       too many requests; `retry_after` seconds
+    ├── AdapterUnavailable        an optional package is not installed; the message names the extra
     ├── Fenced                    another incarnation owns this user now: stop at once
     ├── ServerUnavailable         Redis, MongoDB or Ray cannot be reached or started
     └── InternalError             our own bug; the trader that met it stops, the others go on
 """
 
 from __future__ import annotations
+
+from enum import StrEnum
 
 
 class ShoalError(Exception):
@@ -48,12 +55,75 @@ class OutcomeUnknown(BrokerError):
     """The request may or may not have arrived; reconcile by `order_id`, never resend blindly."""
 
 
+class RefusalReason(StrEnum):
+    """Why a broker will not do it, in one vocabulary for all brokers."""
+
+    INVALID = "invalid"
+    FUNDS = "insufficient_funds"
+    PRICE_BAND = "price_band"
+    LOT_SIZE = "lot_size"
+    FREEZE_QUANTITY = "freeze_quantity"
+    MARKET_CLOSED = "market_closed"
+    INSTRUMENT = "unknown_instrument"
+    RISK = "broker_risk"
+    UNSUPPORTED = "unsupported"
+    DUPLICATE = "duplicate"
+    ALREADY_DONE = "already_done"
+    SESSION = "session_expired"
+    EGRESS = "egress_not_allowed"
+    PERMISSION = "permission_denied"
+    NOT_FOUND = "not_found"
+    OTHER = "other"
+
+
 class BrokerRefused(BrokerError):
-    """The broker will not do it; nothing was executed."""
+    """The broker will not do it; nothing was executed. `code` is the broker's own word, "" where it gave none."""
+
+    def __init__(self, message: str, reason: RefusalReason = RefusalReason.OTHER, code: str = "") -> None:
+        self.reason = reason
+        self.code = code
+        super().__init__(message)
+
+
+class SessionExpired(BrokerRefused):
+    """The access token is no longer (or not yet) good: the user has to log in with the broker again."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message, RefusalReason.SESSION, code)
+
+
+class EgressNotAllowed(BrokerRefused):
+    """Orders must leave from the address registered with the broker, and these did not."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message, RefusalReason.EGRESS, code)
+
+
+class OrderNotFound(BrokerRefused):
+    """The broker does not know the order. Of an order whose answer was lost this proves nothing yet."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message, RefusalReason.NOT_FOUND, code)
 
 
 class BrokerUnavailable(BrokerError):
     """The request certainly did not arrive; the same `order_id` may be sent again."""
+
+
+class RateLimited(BrokerUnavailable):
+    """Too many requests: nothing was executed. `retry_after` in seconds."""
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class AdapterUnavailable(ShoalError):
+    """A vendor's package that an adapter needs is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"the package {package} is not installed: pip install 'shoal[{extra}]'")
 
 
 class Fenced(ShoalError):

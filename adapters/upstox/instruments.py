@@ -1,0 +1,187 @@
+"""Upstox's instrument keys against canonical symbols, from the rows of its master file and option-contract answers."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import msgspec
+
+from runtime.errors import InvalidInput, InvalidMarketData
+from runtime.market import IST, Instrument, InstrumentId, InstrumentKind, Right
+
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_WEEKLY_MONTHS = "123456789OND"
+_EXCHANGES = {"NSE_INDEX": "NSE", "NSE_EQ": "NSE", "NSE_FO": "NSE", "BSE_INDEX": "BSE", "BSE_EQ": "BSE", "BSE_FO": "BSE"}
+"""Segments read here; commodity and currency segments differ in quantity units and are left out."""
+_PAISE = Decimal(100)
+_TICK_MAX = Decimal(5)
+
+
+class MasterRow(msgspec.Struct, frozen=True):
+    """A row as the vendor writes it. `expiry` is epoch milliseconds in the file and an ISO date in REST answers; `tick_size` is in paise."""
+
+    instrument_key: str
+    segment: str
+    trading_symbol: str = ""
+    instrument_type: str = ""
+    lot_size: Decimal | None = None
+    freeze_quantity: Decimal | None = None
+    tick_size: Decimal | None = None
+    expiry: int | str | None = None
+    strike_price: float | None = None
+    underlying_key: str | None = None
+    underlying_symbol: str | None = None
+
+    @property
+    def expires_on(self) -> date | None:
+        if self.expiry is None or self.expiry == "":
+            return None
+        if isinstance(self.expiry, str):
+            return date.fromisoformat(self.expiry)
+        return datetime.fromtimestamp(self.expiry / 1000, UTC).astimezone(IST).date()
+
+
+_decode_rows = msgspec.json.Decoder(list[MasterRow], strict=False).decode
+
+
+def read_master(content: bytes) -> list[MasterRow]:
+    """The vendor's master file, gzipped or not.
+
+    Raises:
+        InvalidMarketData: it is no such file.
+    """
+    try:
+        return _decode_rows(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
+    except (msgspec.MsgspecError, OSError, EOFError) as error:
+        raise InvalidMarketData("instrument master", f"{len(content)} bytes", f"is not Upstox's list of instruments: {error}") from error
+
+
+class InstrumentTable:
+    """Both ways between canonical symbols and Upstox's keys, which are case- and space-sensitive and the only stable ids.
+
+    Contracts are named as the exchange names them: monthly ones `NSE:BANKNIFTY26NOV52000CE`, weekly ones with month letter
+    and day, `NSE:NIFTY26N1725900CE`. A contract is monthly when none of its underlying expires later in the same month.
+    """
+
+    def __init__(self, rows: Iterable[MasterRow], *, loaded_on: date | None = None) -> None:
+        self.loaded_on = loaded_on
+        self.skipped = 0
+        """Rows of other segments, and rows that cannot be true."""
+        self._instruments: dict[InstrumentId, Instrument] = {}
+        self._keys: dict[InstrumentId, str] = {}
+        self._ids: dict[str, InstrumentId] = {}
+        self._expiries: dict[InstrumentId, set[date]] = {}
+        self._futures: dict[InstrumentId, dict[date, Instrument]] = {}
+        self._add(rows)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def _add(self, rows: Iterable[MasterRow]) -> None:
+        known = [row for row in rows if row.segment in _EXCHANGES]
+        last_of_month = _last_expiries(known)
+        for row in known:
+            instrument = _instrument(row, last_of_month)
+            if instrument is None:
+                self.skipped += 1
+                continue
+            self._instruments[instrument.id], self._keys[instrument.id] = instrument, row.instrument_key
+            self._ids[row.instrument_key] = instrument.id
+            if instrument.underlying is not None and instrument.expiry is not None:
+                if instrument.kind is InstrumentKind.OPTION:
+                    self._expiries.setdefault(instrument.underlying, set()).add(instrument.expiry)
+                else:
+                    self._futures.setdefault(instrument.underlying, {})[instrument.expiry] = instrument
+
+    def key(self, instrument: InstrumentId) -> str:
+        """Raises `InvalidInput` for what Upstox does not list."""
+        try:
+            return self._keys[instrument]
+        except KeyError:
+            raise InvalidInput("instrument", instrument, "Upstox's instrument list does not have it: is the list of today?") from None
+
+    def instrument(self, instrument: InstrumentId) -> Instrument:
+        """Raises `InvalidInput` for what Upstox does not list."""
+        self.key(instrument)
+        return self._instruments[instrument]
+
+    def id_of(self, key: str) -> InstrumentId | None:
+        return self._ids.get(key)
+
+    def by_key(self, key: str) -> Instrument | None:
+        name = self._ids.get(key)
+        return None if name is None else self._instruments[name]
+
+    def expiries(self, underlying: InstrumentId) -> list[date]:
+        """Of its options, ascending."""
+        return sorted(self._expiries.get(underlying, ()))
+
+    def near_month_future(self, underlying: InstrumentId, on: date) -> Instrument | None:
+        """The future that expires next after `on`: on its last day liquidity is in the following one."""
+        futures = self._futures.get(underlying, {})
+        nearest = min((expiry for expiry in futures if expiry > on), default=None)
+        return None if nearest is None else futures[nearest]
+
+
+def _last_expiries(rows: Iterable[MasterRow]) -> Mapping[tuple[str, int, int], date]:
+    last: dict[tuple[str, int, int], date] = {}
+    for row in rows:
+        expiry = row.expires_on
+        if expiry is not None and row.underlying_symbol:
+            month = (row.underlying_symbol, expiry.year, expiry.month)
+            last[month] = max(last.get(month, expiry), expiry)
+    return last
+
+
+def _instrument(row: MasterRow, last_of_month: Mapping[tuple[str, int, int], date]) -> Instrument | None:
+    exchange = _EXCHANGES[row.segment]
+    if row.segment.endswith("_INDEX"):
+        return Instrument(id=f"{exchange}:{row.trading_symbol}", kind=InstrumentKind.INDEX) if row.trading_symbol else None
+    tick, lot = (row.tick_size or Decimal(0)) / _PAISE, row.lot_size or Decimal(0)
+    if not (0 < tick <= _TICK_MAX and lot > 0 and row.trading_symbol):
+        return None
+    freeze = row.freeze_quantity or None
+    if row.segment.endswith("_EQ"):
+        name = f"{exchange}:{row.trading_symbol}"
+        return Instrument(id=name, kind=InstrumentKind.EQUITY, tick_size=tick, lot_size=lot, freeze_quantity=freeze)
+    expiry, symbol = row.expires_on, row.underlying_symbol
+    if expiry is None or not symbol or row.instrument_type not in {"FUT", "CE", "PE"}:
+        return None
+    is_monthly = last_of_month[symbol, expiry.year, expiry.month] == expiry
+    name = f"{exchange}:{symbol}{_expiry_code(expiry, is_monthly=is_monthly)}"
+    if row.instrument_type == "FUT":
+        return Instrument(
+            id=f"{name}FUT",
+            kind=InstrumentKind.FUTURE,
+            tick_size=tick,
+            lot_size=lot,
+            freeze_quantity=freeze,
+            underlying=f"{exchange}:{symbol}",
+            expiry=expiry,
+        )
+    if not row.strike_price or row.strike_price <= 0:
+        return None
+    return Instrument(
+        id=f"{name}{_plain(row.strike_price)}{row.instrument_type}",
+        kind=InstrumentKind.OPTION,
+        tick_size=tick,
+        lot_size=lot,
+        freeze_quantity=freeze,
+        underlying=f"{exchange}:{symbol}",
+        expiry=expiry,
+        strike=row.strike_price,
+        right=Right(row.instrument_type),
+    )
+
+
+def _expiry_code(expiry: date, *, is_monthly: bool) -> str:
+    if is_monthly:
+        return f"{expiry:%y}{_MONTHS[expiry.month - 1]}"
+    return f"{expiry:%y}{_WEEKLY_MONTHS[expiry.month - 1]}{expiry:%d}"
+
+
+def _plain(strike: float) -> str:
+    return f"{strike:.2f}".rstrip("0").rstrip(".")

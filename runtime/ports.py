@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Protocol
 
-from runtime.events import JournalRecord
+from runtime.accounts import AccountPosition, Funds, OpenOrder, PreflightCheck
+from runtime.events import BrokerChanged, JournalRecord
 from runtime.market import Candle, FeedEvent, Instrument, InstrumentId, OptionChain, Quote, Timeframe
 from runtime.orders import Order, OrderEvent
 
@@ -162,10 +164,23 @@ class Vault(Protocol):
 
 
 class Broker(Protocol):
-    """One user's account at one broker."""
+    """One user's account at one broker. Constructed without touching the network; one instance per account.
+
+    What changes something is never sent twice blindly: an adapter looks for an order by its `order_id` before it sends
+    the same one again.
+    """
 
     name: str
     native_stops: bool
+
+    async def open(self) -> None:
+        """Log in and start to listen. Idempotent.
+
+        Raises:
+            SessionExpired: the user has to log in with the broker again.
+            BrokerUnavailable: the broker does not answer.
+        """
+        ...
 
     async def submit(self, order: Order) -> None:
         """Send `order` once. Its outcome arrives on `events`, never here.
@@ -177,14 +192,44 @@ class Broker(Protocol):
         """
         ...
 
-    async def cancel(self, order_id: str) -> None: ...
-
-    async def reconcile(self, orders: Sequence[Order]) -> None:
-        """After a restart: report the truth about each of these orders on `events` (paper: place those it does not know)."""
+    async def modify(self, order_id: str, *, limit_price: Decimal | None = None, stop_price: Decimal | None = None) -> None:
+        """Move the prices of a working order; a price left None stays. Raises like `submit`, and `OrderNotFound`."""
         ...
 
-    def events(self) -> AsyncIterator[OrderEvent]:
-        """Order events of this account in the broker's order, until closed."""
+    async def cancel(self, order_id: str) -> None:
+        """Take the order out of the market. Whether that came in time is told by `events`; of a finished order there is no news.
+
+        Raises:
+            BrokerUnavailable: not even after some tries; the order works on.
+            SessionExpired: the user has to log in with the broker again.
+        """
+        ...
+
+    async def reconcile(self, orders: Sequence[OpenOrder]) -> None:
+        """Report the truth about each of these orders on `events`: what the trader has not seen of it yet, in order.
+
+        An order that the broker's books do not show is `OrderAbsent` only after the time in which a late one could still
+        appear; until then there is no news of it, and the caller asks again. (Paper: places those it does not know.)
+
+        Raises:
+            BrokerUnavailable, SessionExpired: the books cannot be read; nothing is said about any order.
+        """
+        ...
+
+    async def positions(self) -> list[AccountPosition]:
+        """Everything the account holds of contracts that are listed, by whatever door it came. Raises like `reconcile`."""
+        ...
+
+    async def funds(self) -> Funds:
+        """Raises like `reconcile`."""
+        ...
+
+    async def preflight(self) -> list[PreflightCheck]:
+        """Whether orders would be taken now: session, address, funds, clock. Sends no order; never raises for a failed check."""
+        ...
+
+    def events(self) -> AsyncIterator[OrderEvent | BrokerChanged]:
+        """Order events of this account in the broker's order, and whether the broker can be reached; until closed."""
         ...
 
     async def close(self) -> None: ...

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Literal, TypeAlias
 
@@ -137,6 +139,21 @@ class UpstoxClient:
         if isinstance(error, SessionExpired):
             self.token.refused(bearer)
         raise error
+
+    async def clock_skew(self) -> float:
+        """Seconds by which this machine is ahead of the broker's servers, to a second: HTTP dates are whole ones.
+
+        Raises:
+            BrokerUnavailable: no answer, or one without a date.
+        """
+        started = datetime.now(UTC)
+        try:
+            response = await self._http.get(f"{self.endpoints.api}/v2/market/timings/{started:%Y-%m-%d}")
+            theirs = parsedate_to_datetime(response.headers["Date"])
+        except (httpx.RequestError, KeyError, ValueError) as error:
+            raise BrokerUnavailable(f"the broker's clock cannot be read: {type(error).__name__}") from None
+        skew = (started + (datetime.now(UTC) - started) / 2 - theirs).total_seconds()
+        return max(skew - 1.0, 0.0) if skew > 0 else skew
 
     async def download(self, url: str) -> bytes:
         """A public file, such as the instrument master. Raises `BrokerUnavailable`."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
+import msgspec
 from loguru import logger
 
 from adapters.feeds.upstox.backlog import BACKLOG_MAX, Backlog
 from adapters.feeds.upstox.decode import MARKET_INFO, Frame, FrameDecoder
 from adapters.feeds.upstox.health import FeedHealth, FeedState
 from adapters.feeds.upstox.history import read_history
-from adapters.feeds.upstox.socket import MarketSocket
 from adapters.upstox import UpstoxClient
 from adapters.upstox.instruments import InstrumentTable
+from adapters.upstox.socket import Send, VenueSocket
 from runtime.errors import InvalidInput, InvalidMarketData
 from runtime.market import Candle, FeedClock, FeedEvent, FeedGap, FeedStatus, InstrumentId, Timeframe
 from runtime.ports import Clock
@@ -23,6 +26,7 @@ from runtime.ports import Clock
 KEYS_MAX = {"ltpc": 5000, "option_greeks": 3000, "full": 2000, "full_d30": 50}
 """Instruments one connection may follow, by mode, as long as it uses no other."""
 
+KEYS_PER_MESSAGE = 500
 STALE_SECONDS = 30.0
 QUIET_SECONDS = 1.0
 """Without a frame for this long the venue's clock goes on by ours, so that a candle closes on time in a quiet market."""
@@ -61,16 +65,14 @@ class UpstoxFeed:
         self._clock_sent: datetime | None = None
         self._heard_at = self._data_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
-        self._socket = MarketSocket(
+        self._socket = VenueSocket(
             client.endpoints.feed,
             client.token,
-            mode=mode,
-            on_open=self._on_open,
-            on_frame=self._on_frame,
+            greet=self._greet,
+            on_message=self._on_frame,
             on_down=self._on_down,
             on_auth_expired=self._on_auth_expired,
             is_stale=self._is_stale,
-            keys=lambda: list(self._wanted),
             jitter=jitter,
         )
 
@@ -98,14 +100,16 @@ class UpstoxFeed:
         for key in new:
             self._wanted[key] = keys[key]
             self._decoder.follow(key, keys[key])
-        await self._socket.send("sub", new)
+        for message in self._messages("sub", new):
+            await self._socket.send(message)
 
     async def unsubscribe(self, instruments: Sequence[InstrumentId]) -> None:
         keys = [key for instrument in instruments if (key := self._table.key(instrument)) in self._wanted]
         for key in keys:
             del self._wanted[key]
             self._decoder.forget(key)
-        await self._socket.send("unsub", keys)
+        for message in self._messages("unsub", keys):
+            await self._socket.send(message)
 
     async def stream(self) -> AsyncIterator[Sequence[FeedEvent]]:
         """Once per feed; ends with `close`."""
@@ -135,10 +139,20 @@ class UpstoxFeed:
 
     # --- what the socket reports ---
 
-    def _on_open(self) -> None:
+    async def _greet(self, send: Send) -> None:
+        """A new connection knows nothing: it is told the whole set."""
         self._health.connects += 1
         self._decoder.reconnected()
         self._heard_at = self._data_at = asyncio.get_running_loop().time()
+        for message in self._messages("sub", list(self._wanted)):
+            await send(message)
+
+    def _messages(self, method: str, keys: Sequence[str]) -> Iterator[bytes]:
+        for first in range(0, len(keys), KEYS_PER_MESSAGE):
+            data: dict[str, Any] = {"instrumentKeys": list(keys[first : first + KEYS_PER_MESSAGE])}
+            if method == "sub":
+                data["mode"] = self._mode
+            yield msgspec.json.encode({"guid": uuid.uuid4().hex, "method": method, "data": data})
 
     def _on_frame(self, data: bytes) -> None:
         try:

@@ -86,6 +86,17 @@ class PaperExchange:
         self._finish(entry)
         return [cancelled]
 
+    def modify(self, order_id: str, *, limit_price: Decimal | None = None, stop_price: Decimal | None = None) -> bool:
+        """Move the prices of an open order, from the next quote on; a price left None stays. False when it is not in the book."""
+        entry = self._open.get(order_id)
+        if entry is None:
+            return False
+        order = entry.order
+        entry.order = msgspec.structs.replace(
+            order, limit_price=limit_price or order.limit_price, stop_price=stop_price or order.stop_price
+        )
+        return True
+
     def on_quote(self, quote: Quote, ts: datetime) -> list[OrderEvent]:
         """Fills of this instrument's resting orders, oldest order first. Costs one lookup when there are none."""
         return [event for _, event in self.on_quotes((quote,), ts)]

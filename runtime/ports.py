@@ -182,6 +182,10 @@ class Broker(Protocol):
         """
         ...
 
+    def renew(self, secret: str) -> None:
+        """After `SessionExpired`: the user has logged in again, this is the new access token."""
+        ...
+
     async def submit(self, order: Order) -> None:
         """Send `order` once. Its outcome arrives on `events`, never here.
 

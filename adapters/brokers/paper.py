@@ -7,14 +7,17 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from runtime.errors import BrokerUnavailable, InvalidConfig
-from runtime.market import Quote
-from runtime.orders import Order, OrderEvent
+from runtime.accounts import AccountPosition, Funds, OpenOrder, PreflightCheck
+from runtime.errors import BrokerUnavailable, InvalidConfig, OrderNotFound
+from runtime.market import Instrument, InstrumentId, Quote
+from runtime.orders import Order, OrderEvent, OrderFilled
 from runtime.paper import PaperExchange
 from runtime.ports import QuoteBook
+from runtime.signals import OrderSide
 
 EVENTS_MAX = 10_000
-_NO_SLIPPAGE = Decimal(0)
+DEFAULT_CAPITAL = Decimal(500_000)
+_NO_SLIPPAGE = _ZERO = Decimal(0)
 
 
 class PaperVenue:
@@ -36,6 +39,11 @@ class PaperVenue:
 
     def cancel_now(self, order_id: str, ts: datetime) -> list[OrderEvent]:
         return self._exchange.cancel(order_id, ts)
+
+    def modify_now(self, order_id: str, *, limit_price: Decimal | None, stop_price: Decimal | None) -> None:
+        """Raises `OrderNotFound` for an order that is not in the book."""
+        if not self._exchange.modify(order_id, limit_price=limit_price, stop_price=stop_price):
+            raise OrderNotFound(f"order {order_id} is not working")
 
     def on_quotes(self, quotes: Iterable[Quote], ts: datetime) -> list[tuple[str, OrderEvent]]:
         """(user id, fill) of resting orders of users without a `PaperBroker`; the others' fills go to their brokers."""
@@ -62,6 +70,7 @@ class PaperBroker:
 
     The journal is the truth about a paper account: the exchange's own memory dies with the process, and `reconcile` places
     again whatever it does not know. A user who does not read `events` is refused further orders after `events_max` of them.
+    Positions are those of this broker's own fills; `capital` is what `funds` says, whatever is held.
     """
 
     name = "paper"
@@ -74,6 +83,7 @@ class PaperBroker:
         now: Callable[[], datetime],
         *,
         slippage_percent: Decimal = _NO_SLIPPAGE,
+        capital: Decimal = DEFAULT_CAPITAL,
         events_max: int = EVENTS_MAX,
     ) -> None:
         if not (slippage_percent.is_finite() and 0 <= slippage_percent < 100):
@@ -81,17 +91,27 @@ class PaperBroker:
         self._venue = venue
         self._user_id = user_id
         self._now = now
-        self._slippage_percent = slippage_percent
+        self._slippage_percent, self._capital = slippage_percent, capital
+        self._orders: dict[str, Order] = {}
+        self._fills: set[str] = set()
+        self._held: dict[InstrumentId, tuple[Instrument, Decimal]] = {}
         self._events_max = events_max
         self._events: asyncio.Queue[OrderEvent | None] = asyncio.Queue()  # bounded by `submit`: fills are never dropped
         self._closed = False
         venue.attach(user_id, self)
+
+    async def open(self) -> None:
+        """There is nothing to log in to."""
+
+    def renew(self, secret: str) -> None:
+        """There is nothing to log in to."""
 
     async def submit(self, order: Order) -> None:
         if self._closed:
             raise BrokerUnavailable(f"the paper broker of {self._user_id} is closed")
         if self._events.qsize() >= self._events_max:
             raise BrokerUnavailable(f"{self._events_max} order events of {self._user_id} wait to be read")
+        self._orders.setdefault(order.order_id, order)
         for event in self._venue.submit_now(order, self._now(), slippage_percent=self._slippage_percent):
             self.deliver(event)
 
@@ -99,9 +119,21 @@ class PaperBroker:
         for event in self._venue.cancel_now(order_id, self._now()):
             self.deliver(event)
 
-    async def reconcile(self, orders: Sequence[Order]) -> None:
-        for order in orders:
-            await self.submit(order)
+    async def modify(self, order_id: str, *, limit_price: Decimal | None = None, stop_price: Decimal | None = None) -> None:
+        self._venue.modify_now(order_id, limit_price=limit_price, stop_price=stop_price)
+
+    async def reconcile(self, orders: Sequence[OpenOrder]) -> None:
+        for known in orders:
+            await self.submit(known.order)
+
+    async def positions(self) -> list[AccountPosition]:
+        return [AccountPosition(instrument=instrument, quantity=quantity) for instrument, quantity in self._held.values() if quantity]
+
+    async def funds(self) -> Funds:
+        return Funds(available=self._capital, used=_ZERO)
+
+    async def preflight(self) -> list[PreflightCheck]:
+        return [PreflightCheck(name="session", passed=True, detail="paper: there is nothing to log in to")]
 
     async def events(self) -> AsyncIterator[OrderEvent]:
         while True:
@@ -111,6 +143,12 @@ class PaperBroker:
             yield event
 
     def deliver(self, event: OrderEvent) -> None:
+        order = self._orders.get(event.order_id)
+        if isinstance(event, OrderFilled) and order is not None and event.fill_id not in self._fills:  # repeats are told, not counted
+            self._fills.add(event.fill_id)
+            _, held = self._held.get(order.instrument.id, (order.instrument, _ZERO))
+            change = event.quantity if order.side is OrderSide.BUY else -event.quantity
+            self._held[order.instrument.id] = (order.instrument, held + change)
         self._events.put_nowait(event)
 
     async def close(self) -> None:

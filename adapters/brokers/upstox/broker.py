@@ -123,9 +123,9 @@ class UpstoxBroker:
                 return
             yield event
 
-    def renew(self, token: str) -> None:
-        """The operator's hook after `SessionExpired`."""
-        self._client.token.renew(token)
+    def renew(self, secret: str) -> None:
+        self._client.token.renew(secret)
+        self._look.set()
 
     # --- orders out ---
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from adapters.brokers.paper import PaperBroker, PaperVenue
+from runtime.accounts import OpenOrder
 from runtime.errors import BrokerUnavailable, InvalidConfig
 from runtime.market import Instrument, InstrumentId, InstrumentKind, Quote, Right
 from runtime.orders import Leg, Order, OrderAccepted, OrderCancelled, OrderEvent, OrderFilled, OrderType
@@ -86,7 +87,7 @@ async def test_reconcile_places_what_the_exchange_has_forgotten_and_repeats_what
     known, forgotten = order("u1", order_id="known", limit="90"), order("u1", order_id="forgotten")
     await account.submit(known)
 
-    await account.reconcile([known, forgotten])
+    await account.reconcile([OpenOrder(order=known), OpenOrder(order=forgotten)])
 
     accepted = OrderAccepted(ts=T0, order_id="known", broker_order_id="paper-known")
     events = await everything(account)

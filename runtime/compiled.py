@@ -38,5 +38,5 @@ def _compile(function: FunctionType) -> object:
     names = function.__globals__
     inner = {name: compiled(names[name]) for name in function.__code__.co_names if getattr(names.get(name), _MARK, False)}
     twin: Any = FunctionType(function.__code__, names | inner, function.__name__, function.__defaults__, function.__closure__)
-    jit: Any = numba.njit(nogil=True)
+    jit: Any = numba.njit(nogil=True, error_model="numpy", forceinline=True)
     return jit(twin)

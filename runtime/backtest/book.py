@@ -81,7 +81,8 @@ class TradeBook:
             return
         position, direction = opened.position, opened.position.direction
         exit_price = opened.exit_cost / opened.exit_quantity
-        worst, best = self._excursions(opened, row, float(exit_price))
+        self._mark(opened, row)
+        worst, best = self._excursions(opened, row + at_close, float(exit_price))
         gross, fees = position.realised, position.fees
         size = float(opened.quantity)
         self._rows.append(
@@ -107,29 +108,34 @@ class TradeBook:
             )
         )
 
-    def _excursions(self, opened: _Open, row: int, exit_price: float) -> tuple[float, float]:
-        """Largest loss and gain per unit; on the way, the marks of the days that it was held over."""
+    def _excursions(self, opened: _Open, until: int, exit_price: float) -> tuple[float, float]:
+        """Largest loss and gain per unit over the whole candles held, up to before the row `until`, and at the exit."""
         position, direction = opened.position, opened.position.direction
         entry = float(opened.entry_price)
         moves = [0.0, (exit_price - entry) * direction]
-        held = opened.row + opened.at_close
-        while held < row:
-            columns = self._prices.columns(position.instrument, held)
-            until = min(row, columns.last)
-            low, high = self._extremes(columns.low, columns.high, held - columns.first, until - columns.first)
+        row = opened.row + opened.at_close
+        while row < until:
+            columns = self._prices.columns(position.instrument, row)
+            end = min(until, columns.last)
+            low, high = self._extremes(columns.low, columns.high, row - columns.first, end - columns.first)
             moves += [(low - entry) * direction, (high - entry) * direction]
-            held = until
-        size, fees = float(opened.quantity), float(opened.entry_fees)
-        while self._day < len(self._day_ends) and (end := int(self._day_ends[self._day])) < row:
-            self._day += 1
-            if end < opened.row:
-                continue
-            columns = self._prices.columns(position.instrument, end)
-            self._marks.append((end, (float(columns.close[end - columns.first]) - entry) * direction * size - fees))
+            row = end
         return min(moves), max(moves)
 
-    def marks(self) -> Sequence[tuple[int, float]]:
-        """(row of a day's last candle, open profit after the entry's fees) of every day at whose end a position was open."""
+    def _mark(self, opened: _Open, until: int) -> None:
+        """Note what the position was worth at the days' ends before the row `until`."""
+        position, size, fees = opened.position, float(opened.quantity), float(opened.entry_fees)
+        while self._day < len(self._day_ends) and (end := int(self._day_ends[self._day])) < until:
+            self._day += 1
+            if end >= opened.row:
+                columns = self._prices.columns(position.instrument, end)
+                move = float(columns.close[end - columns.first]) - float(opened.entry_price)
+                self._marks.append((end, move * position.direction * size - fees))
+
+    def marks(self, until: int) -> Sequence[tuple[int, float]]:
+        """(row of a day's last candle, open profit after the entry's fees) of every day before `until` at whose end a position was open."""
+        if self._open is not None:
+            self._mark(self._open, until)
         return self._marks
 
     def table(self) -> TradeTable:

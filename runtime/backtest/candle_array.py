@@ -103,17 +103,27 @@ class CandleArray(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
         Without a calendar every date is one session.
         """
+        return self._sessions(calendar)[0]
+
+    def decided_at(self, calendar: ExchangeCalendar | None) -> NDArray[np.int64]:
+        """Epoch seconds at which each candle is known: its end, or its session's where that cuts it short."""
+        return np.minimum(self.opened_at + self.seconds, self._sessions(calendar)[1])
+
+    def _sessions(self, calendar: ExchangeCalendar | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Per candle: its session and when that closes."""
         if calendar is None:
-            return self.day
+            return self.day, (self.opened_at // SECONDS_A_DAY + 1) * SECONDS_A_DAY  # `candles.round_the_clock`
         session = np.full(len(self), OUT_OF_SESSION, dtype=np.int64)
+        closes_at = self.opened_at + self.seconds
         days = np.unique(self.day)
         for day in np.union1d(days, days + 1).tolist():  # a session may open on the evening before its trading date
             bounds = calendar.bounds(date.fromordinal(_EPOCH_ORDINAL + day))
             if bounds is not None:
-                opens, closes = (edge.timestamp() for edge in bounds)
+                opens, closes = (int(edge.timestamp()) for edge in bounds)
                 first, last = np.searchsorted(self.opened_at, (opens, closes))
                 session[first:last] = bounds[0].date().toordinal() - _EPOCH_ORDINAL
-        return session
+                closes_at[first:last] = closes
+        return session, closes_at
 
     def candle(self, row: int) -> Candle:
         return Candle(

@@ -193,7 +193,8 @@ class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
     """`assumptions` in plain words; `synthetic` when any price was computed by a model instead of recorded.
 
     `quality` is what the reader of the candles found wrong with them, one line each. `fingerprint` is a hash of
-    configuration, seed and candles: equal fingerprints mean equal results. `signals` counts those of the reported dates,
+    configuration, seed and candles: equal fingerprints mean equal results. The screening lane does not count `signals`, nor
+    `orders` that never filled. `signals` counts those of the reported dates,
     `skipped` the ones that the engine was woken for and refused, by reason (once a day's entries are used up it is not woken). `seconds` is the time the run took, None until its caller sets it.
     """
 

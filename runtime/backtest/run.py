@@ -14,12 +14,15 @@ from runtime.backtest.assumptions import assumptions
 from runtime.backtest.book import TradeBook
 from runtime.backtest.candle_array import CandleArray
 from runtime.backtest.contexts import Contexts
+from runtime.backtest.days import day_ends, traded_rows
 from runtime.backtest.exact import ExactLane, OnFill
 from runtime.backtest.prices import OwnPrices
-from runtime.backtest.result import BacktestResult, BacktestSpec, EquityCurve, TradeTable
+from runtime.backtest.result import BacktestResult, BacktestSpec, EquityCurve, Lane, TradeTable
+from runtime.backtest.screening import Screen, why_not
 from runtime.backtest.signals import signal_source
 from runtime.calendar import ExchangeCalendar
 from runtime.errors import InvalidConfig
+from runtime.kernel_strategy import KernelStrategy
 from runtime.market import Segment
 from runtime.metrics import CALENDAR_DAYS, TRADING_DAYS, Metrics, measure
 from runtime.strategy import Strategy
@@ -55,6 +58,8 @@ def run_backtest(
         InvalidConfig: the candles are of another instrument or timeframe, or none is within the dates.
     """
     first, last = traded_rows(spec, candles)
+    if spec.lane is Lane.SCREENING:
+        return _screened(spec, candles, strategy, calendar, quality)
     contexts = Contexts(candles, calendar)
     ends = day_ends(candles, first, last)
     prices = OwnPrices(candles)
@@ -67,7 +72,7 @@ def run_backtest(
     if spec.close_at_end:
         lane.end(last - 1)
     trades = book.table()
-    curve = equity_curve(spec, candles, trades, ends, book.marks())
+    curve = equity_curve(spec, candles, trades, ends, book.marks(last))
     return BacktestResult(
         spec=spec,
         trades=trades,
@@ -85,28 +90,30 @@ def run_backtest(
     )
 
 
-def traded_rows(spec: BacktestSpec, candles: CandleArray) -> tuple[int, int]:
-    """The rows of the exchange dates asked for, [first, last).
-
-    Raises:
-        InvalidConfig: see `run_backtest`.
-    """
-    subscription = spec.subscription
-    if candles.instrument != spec.instrument.id:
-        raise InvalidConfig("instrument", spec.instrument.id, f"the candles are of {candles.instrument}")
-    if candles.timeframe is not subscription.timeframe:
-        raise InvalidConfig("timeframe", subscription.timeframe, f"the candles are of {candles.timeframe}")
-    first = 0 if spec.start is None else int(np.searchsorted(candles.day, np.datetime64(spec.start).astype(np.int64)))
-    last = len(candles) if spec.end is None else int(np.searchsorted(candles.day, np.datetime64(spec.end).astype(np.int64), side="right"))
-    if first >= last:
-        raise InvalidConfig("start/end", (spec.start, spec.end), "no candle lies between these dates")
-    return first, last
-
-
-def day_ends(candles: CandleArray, first: int, last: int) -> NDArray[np.int64]:
-    """The row of each day's last candle among [first, last)."""
-    day = candles.day[first:last]
-    return np.append(np.flatnonzero(np.diff(day)), last - first - 1) + first
+def _screened(
+    spec: BacktestSpec, candles: CandleArray, strategy: Strategy, calendar: ExchangeCalendar | None, quality: Sequence[str]
+) -> BacktestResult:
+    refusal = why_not(spec, strategy)
+    if refusal is not None or not isinstance(strategy, KernelStrategy):
+        raise refusal or InvalidConfig("strategy", spec.subscription.strategy, "is no KernelStrategy")
+    screen = Screen(spec, candles, calendar=calendar)
+    trades, curve = screen.table(strategy)
+    bars = screen.last - screen.first
+    return BacktestResult(
+        spec=spec,
+        trades=trades,
+        equity=curve,
+        metrics=metrics_of(spec, trades, curve, bars),
+        assumptions=assumptions(spec, synthetic=False),
+        synthetic=False,
+        quality=tuple(quality),
+        fingerprint=fingerprint(spec, candles),
+        bars=bars,
+        bars_woken=0,
+        orders=2 * len(trades),
+        signals=0,
+        skipped={},
+    )
 
 
 def equity_curve(

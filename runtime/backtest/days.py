@@ -1,0 +1,34 @@
+"""Which candles are traded over, and where their days end."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.backtest.candle_array import CandleArray
+from runtime.backtest.result import BacktestSpec
+from runtime.errors import InvalidConfig
+
+
+def traded_rows(spec: BacktestSpec, candles: CandleArray) -> tuple[int, int]:
+    """The rows of the exchange dates asked for, [first, last).
+
+    Raises:
+        InvalidConfig: see `run_backtest`.
+    """
+    subscription = spec.subscription
+    if candles.instrument != spec.instrument.id:
+        raise InvalidConfig("instrument", spec.instrument.id, f"the candles are of {candles.instrument}")
+    if candles.timeframe is not subscription.timeframe:
+        raise InvalidConfig("timeframe", subscription.timeframe, f"the candles are of {candles.timeframe}")
+    first = 0 if spec.start is None else int(np.searchsorted(candles.day, np.datetime64(spec.start).astype(np.int64)))
+    last = len(candles) if spec.end is None else int(np.searchsorted(candles.day, np.datetime64(spec.end).astype(np.int64), side="right"))
+    if first >= last:
+        raise InvalidConfig("start/end", (spec.start, spec.end), "no candle lies between these dates")
+    return first, last
+
+
+def day_ends(candles: CandleArray, first: int, last: int) -> NDArray[np.int64]:
+    """The row of each day's last candle among [first, last)."""
+    day = candles.day[first:last]
+    return np.append(np.flatnonzero(np.diff(day)), last - first - 1) + first

@@ -16,6 +16,11 @@ _ANSWER_TEXT = '"COMMAND_'
 _ANSWERS = frozenset({EventType.COMMAND_ACCEPTED, EventType.COMMAND_REJECTED})
 
 
+def command_key(user_id: str, command_id: str) -> str:
+    """Key of the `commands` collection: ids are unique per user, who cannot have a slash in his own."""
+    return f"{user_id}/{command_id}"
+
+
 class Answers:
     """Written by the host that holds the user, when the effect is durable; read by the supervisor."""
 
@@ -25,15 +30,16 @@ class Answers:
     async def record(self, user_id: str, command_id: str, events: Iterable[str]) -> None:
         """Keep the answer and tell the supervisor. `events` are what the command made its trader say, as JSON."""
         answer = _answer(command_id, events) or await self._said_before(user_id, command_id)
+        key = command_key(user_id, command_id)
         if answer is not None:
             accepted = answer.type is EventType.COMMAND_ACCEPTED
             outcome = {"user_id": user_id, "accepted": accepted, "outcome": answer.data, "event_id": answer.event_id}
-            await self._store.upsert("commands", {command_id: outcome})
-        await unless_redis_is_away(self._bus.publish(channels.ACKNOWLEDGED, command_id.encode()))
+            await self._store.upsert("commands", {key: outcome})
+        await unless_redis_is_away(self._bus.publish(channels.ACKNOWLEDGED, key.encode()))
 
     async def _said_before(self, user_id: str, command_id: str) -> PublicEvent | None:
         """The trader knows this command already. If its answer is not kept, a process died between journal and here."""
-        kept = await self._store.get("commands", command_id)
+        kept = await self._store.get("commands", command_key(user_id, command_id))
         if kept is not None and "outcome" in kept:
             return None
         async for record in self._journal.read(user_id):

@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = {
     "pause": "actors.commands.session:pause",
     "resume": "actors.commands.session:resume",
     "square-off": "actors.commands.session:square_off",
+    "signal": "actors.commands.signal:signal",
     "halt": "actors.commands.platform:halt",
     "resume-all": "actors.commands.platform:resume_all",
     "status": "actors.commands.status:status",

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from loguru import logger
 
+from actors.inbound_signals import InboundSignals
 from actors.instrument_book import InstrumentBook
 from actors.market_progress import MARKET_STATISTICS, MarketProgress, MarketStatistics
 from actors.pace import Lockstep
@@ -81,12 +82,22 @@ class MarketData:
         self._bus, self._store, self._clock, self._feed, self._master = bus, store, clock, feed, master
         self._calendar_of, self._signals, self._underlyings = calendar_of, signals, underlyings
         self._starts_at, self._strikes_each_side = starts_at, strikes_each_side
+        self._quotes: dict[InstrumentId, Quote] = {}
         self._lockstep = Lockstep(bus) if lockstep else None
+        self._inbound = InboundSignals(
+            bus=bus,
+            store=store,
+            clock=clock,
+            feed=feed,
+            master=master,
+            quotes=self._quotes,
+            now=lambda: self._now,
+            send=self._send_inbound,
+        )
         self._begin = asyncio.Event()
         if not wait_for_begin:
             self._begin.set()
         self._books: dict[InstrumentId, InstrumentBook] = {}
-        self._quotes: dict[InstrumentId, Quote] = {}
         self._subscribed: set[InstrumentId] = set()
         self._to_store: asyncio.Queue[Candle] = asyncio.Queue(maxsize=10_000)
         self._now: datetime | None = None
@@ -107,6 +118,7 @@ class MarketData:
                 tasks.create_task(self._read_control()),
                 tasks.create_task(self._read_chains(chains)),
                 tasks.create_task(self._write_candles()),
+                tasks.create_task(self._inbound.run()),
             ]
             if self._lockstep is not None:
                 background.append(tasks.create_task(self._lockstep.listen()))
@@ -286,6 +298,11 @@ class MarketData:
             by_rule[signal.rule] = by_rule.get(signal.rule, 0) + 1
         message = encode(SignalMessage(signal=signal, closed_at_ns=noticed_at_ns))
         self._signals_id = await self._bus.append(channels.SIGNALS, message, max_length=SIGNALS_KEPT)
+
+    async def _send_inbound(self, signal: Signal) -> None:
+        """One that another program published: it is in the store already."""
+        await self._send_signal(signal, time.time_ns())
+        await self._publish(())
 
     async def _follow_strikes(self) -> None:
         """Subscribe the strikes around the money, drop those that nobody holds."""

@@ -37,7 +37,7 @@ def tables() -> str:
     actions = "".join(f"| `{action}` | {command_schema(action)['description']} |\n" for action in Action)
     parts = [
         f"## Actions\n\n| action | effect |\n|---|---|\n{actions}",
-        "## Command data\n\nEvery field is optional. Money and quantities may be JSON numbers or, exactly, decimal strings.\n",
+        "## Command data\n\nA field with a default may be left out. Money and quantities may be JSON numbers or, exactly, decimal strings.\n",
         *_data_tables(),
         "## Event data\n",
         *_event_tables(),
@@ -50,13 +50,14 @@ _TITLES = {
     "SubscriptionData": "`SubscriptionData`: an item of `subscriptions`",
     "StopData": "`data` of STOP_TRADING",
     "HaltData": "`data` of HALT_ALL",
+    "SignalData": "`data` of PUBLISH_SIGNAL",
 }
 
 
 def _data_tables() -> list[str]:
     """One table per object that a command may hold."""
     nested: dict[str, Schema] = {}
-    for action in (Action.START_TRADING, Action.STOP_TRADING, Action.HALT_ALL):
+    for action in (Action.START_TRADING, Action.STOP_TRADING, Action.HALT_ALL, Action.PUBLISH_SIGNAL):
         nested |= command_schema(action)["$defs"]
     objects = {name: part for name, part in nested.items() if "properties" in part}
     order = [*_TITLES, *sorted(objects.keys() - _TITLES.keys())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TypeAlias
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from runtime.events import EngineInput
 from runtime.market import InstrumentId, Prices
 from runtime.signal_engine import StrategySpec
-from runtime.signals import Signal
+from runtime.signals import Side, Signal
 
 
 class SignalMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +18,20 @@ class SignalMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     signal: Signal
     closed_at_ns: int
+
+
+class InboundSignal(msgspec.Struct, frozen=True, kw_only=True):
+    """A signal of another program, accepted and kept in `signals` under its id. `symbol` may be an index: see `InboundSignals`."""
+
+    signal_id: str
+    strategy_key: str
+    source: str
+    symbol: InstrumentId
+    side: Side
+    price: float | None = None
+    stop: float | None = None
+    target: float | None = None
+    timestamp: datetime | None = None
 
 
 class ForUser(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -57,6 +72,7 @@ class LatencySample(msgspec.Struct, frozen=True, kw_only=True):
 
 encode = msgspec.json.Encoder().encode
 decode_signal = msgspec.json.Decoder(SignalMessage).decode
+decode_inbound_signal = msgspec.json.Decoder(InboundSignal).decode
 decode_host_message = msgspec.json.Decoder(HostMessage).decode
 decode_market_request = msgspec.json.Decoder(MarketRequest).decode
 decode_prices = msgspec.json.Decoder(Prices).decode
@@ -69,11 +85,13 @@ __all__ = [
     "ForAll",
     "ForUser",
     "HostMessage",
+    "InboundSignal",
     "LatencySample",
     "MarketRequest",
     "SetStrategies",
     "SignalMessage",
     "decode_host_message",
+    "decode_inbound_signal",
     "decode_input",
     "decode_instruments",
     "decode_latency",

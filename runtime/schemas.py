@@ -122,6 +122,10 @@ _BY_TYPE: Mapping[EventType, Fields] = {
         "day": Field(_DAY, "GET_STATUS: realised, fees, trades", optional=True),
         "subscription": Field(_TEXT, "SUBSCRIBE, UNSUBSCRIBE, PAUSE_SUBSCRIPTION, RESUME_SUBSCRIPTION: its key", optional=True),
         "hosts": Field(_COUNT, "HALT_ALL and RESUME_ALL: trader hosts that were told", optional=True),
+        "signal_id": Field(_TEXT, "PUBLISH_SIGNAL: id under which its subscribers hear of it", optional=True),
+        "strategy_key": Field(_TEXT, "PUBLISH_SIGNAL: what those subscribe to who follow it", optional=True),
+        "duplicate": Field({"type": "boolean"}, "PUBLISH_SIGNAL: whether it had been published before and nothing was sent", optional=True),
+        "subscribers": Field(_COUNT, "PUBLISH_SIGNAL: sessions that follow it", optional=True),
         "repeated": _REPEATED,
     },
     EventType.COMMAND_REJECTED: {

@@ -9,6 +9,9 @@ import msgspec
 
 from runtime.market import Instrument, InstrumentId, Timeframe
 
+EXTERNAL = "external"
+"""Name of the strategy whose signals another program publishes."""
+
 
 class Side(StrEnum):
     """Exposure to the underlying: a bought put is SHORT."""

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from runtime.errors import InvalidConfig
 from runtime.strategy import Strategy
 from strategies.ema_cross import EmaCross
+from strategies.external import External
 from strategies.index_options_scalper import IndexOptionsScalper
 from strategies.parameters import convert_parameters
 
-REGISTRY: dict[str, type[Strategy]] = {strategy.name: strategy for strategy in (IndexOptionsScalper, EmaCross)}
+REGISTRY: dict[str, type[Strategy]] = {strategy.name: strategy for strategy in (IndexOptionsScalper, EmaCross, External)}
 
 
 def create(name: str, parameters: Mapping[str, object] | None = None) -> Strategy:

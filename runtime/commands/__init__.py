@@ -11,11 +11,13 @@ from runtime.commands.data import HaltData, NoData, StartData, StopData, Subscri
 from runtime.commands.errors import InvalidCommand, RejectReason
 from runtime.commands.messages import (
     MAX_BYTES,
+    URGENT,
     Action,
     Command,
     GetStatus,
     HaltAll,
     PauseTrading,
+    PublishSignal,
     ResumeAll,
     ResumeTrading,
     SquareOff,
@@ -25,9 +27,11 @@ from runtime.commands.messages import (
     command_schema,
     parse_command,
 )
+from runtime.commands.platform import SignalData
 
 __all__ = [
     "MAX_BYTES",
+    "URGENT",
     "Action",
     "Catalogue",
     "Command",
@@ -37,9 +41,11 @@ __all__ = [
     "InvalidCommand",
     "NoData",
     "PauseTrading",
+    "PublishSignal",
     "RejectReason",
     "ResumeAll",
     "ResumeTrading",
+    "SignalData",
     "SquareOff",
     "StartData",
     "StartTrading",

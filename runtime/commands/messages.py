@@ -17,6 +17,7 @@ from pydantic_core.core_schema import DecimalSchema
 
 from runtime.commands.data import Data, HaltData, NoData, StartData, StopData, UpdateData
 from runtime.commands.errors import InvalidCommand, RejectReason
+from runtime.commands.platform import SignalData
 
 MAX_BYTES = 64 * 1024
 """A longer message is refused unread."""
@@ -34,6 +35,7 @@ class Action(StrEnum):
     SQUARE_OFF = "SQUARE_OFF"
     HALT_ALL = "HALT_ALL"
     RESUME_ALL = "RESUME_ALL"
+    PUBLISH_SIGNAL = "PUBLISH_SIGNAL"
     GET_STATUS = "GET_STATUS"
 
 
@@ -57,6 +59,12 @@ class _Message(Data):
 
 class _UserMessage(_Message):
     user_id: UserId
+
+
+class _PlatformMessage(_Message):
+    """Concerns more than one user; answered under `_platform`, whatever `user_id` says."""
+
+    user_id: UserId | None = None
 
 
 class StartTrading(_UserMessage):
@@ -108,24 +116,34 @@ class GetStatus(_UserMessage):
     data: NoData = NoData()
 
 
-class HaltAll(_Message):
+class HaltAll(_PlatformMessage):
     """The operator's kill switch: only cancels and reduce-only exits leave, for every user, until RESUME_ALL."""
 
-    user_id: UserId | None = None
     action: Literal[Action.HALT_ALL]
     data: HaltData = HaltData()
 
 
-class ResumeAll(_Message):
+class ResumeAll(_PlatformMessage):
     """Lift the kill switch."""
 
-    user_id: UserId | None = None
     action: Literal[Action.RESUME_ALL]
     data: NoData = NoData()
 
 
-Command: TypeAlias = StartTrading | StopTrading | PauseTrading | ResumeTrading | UpdateConfig | SquareOff | GetStatus | HaltAll | ResumeAll
+class PublishSignal(_PlatformMessage):
+    """Another program's signal, for everybody who follows it by the strategy `external`; the same path as a strategy's own."""
+
+    action: Literal[Action.PUBLISH_SIGNAL]
+    data: SignalData
+
+
+Command: TypeAlias = (
+    StartTrading | StopTrading | PauseTrading | ResumeTrading | UpdateConfig | SquareOff | GetStatus | HaltAll | ResumeAll | PublishSignal
+)
 """A valid command; its `command_id` is never empty once parsed."""
+
+URGENT = frozenset({Action.HALT_ALL, Action.RESUME_ALL})
+"""Overtake every other command."""
 
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="action")])
 _MODELS: Mapping[Action, type[Command]] = {
@@ -137,6 +155,7 @@ _MODELS: Mapping[Action, type[Command]] = {
     Action.SQUARE_OFF: SquareOff,
     Action.HALT_ALL: HaltAll,
     Action.RESUME_ALL: ResumeAll,
+    Action.PUBLISH_SIGNAL: PublishSignal,
     Action.GET_STATUS: GetStatus,
 }
 

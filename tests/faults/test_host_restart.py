@@ -94,14 +94,14 @@ async def test_an_answer_that_a_dying_host_did_not_keep_is_kept_by_its_successor
     world = World()
     async with world.running():
         await world.start()
-    kept = await world.store.get("commands", "start")
+    kept = await world.store.get("commands", f"{USER}/start")
     assert kept is not None
     # As if it had died just after the journal was written: no outcome, no cursor.
-    await world.store.delete("commands", "start")
+    await world.store.delete("commands", f"{USER}/start")
     await world.bus.delete_key(f"shoal:cursor:{HOST}")
     async with world.running():
         await settle()
-    assert await world.store.get("commands", "start") == kept
+    assert await world.store.get("commands", f"{USER}/start") == kept
     answers = [event for event in await world.events() if event.data.get("command_id") == "start"]
     assert [(event.type, event.seq) for event in answers] == [(EventType.COMMAND_ACCEPTED, 1)]
 

@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 from runtime.errors import InvalidConfig
 from strategies import REGISTRY, create
 from strategies.ema_cross import EmaCross
+from strategies.external import External
+from strategies.external import External
 from strategies.index_options_scalper import IndexOptionsScalper
 from tests.builders import at
 from tests.strategies.drawing import context, draw
 
 
 def test_the_registry_names_the_built_in_strategies() -> None:
-    assert list(REGISTRY.items()) == [("index_options_scalper", IndexOptionsScalper), ("ema_cross", EmaCross)]
+    assert list(REGISTRY.items()) == [("index_options_scalper", IndexOptionsScalper), ("ema_cross", EmaCross), ("external", External)]
     assert [type(create(name)) for name in REGISTRY] == list(REGISTRY.values())
 
 

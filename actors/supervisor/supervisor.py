@@ -1,0 +1,207 @@
+"""Takes commands in by both doors, keeps the desired state, places traders on hosts and keeps the hosts running.
+
+Losing this process loses nothing: commands are acknowledged only when their effect is in the user's journal, and what
+should run is in the `sessions` collection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from loguru import logger
+
+from actors.placement import Placer
+from actors.routing import to_input
+from actors.supervisor.dispatch import Dispatcher
+from actors.supervisor.intake import WAITING_MAX, Arrival, Intake
+from actors.supervisor.sessions import Sessions
+from actors.supervisor.signals import PublishedSignals
+from actors.wire import ForAll
+from runtime import channels
+from runtime.commands import (
+    Catalogue,
+    Command,
+    HaltAll,
+    InvalidCommand,
+    PublishSignal,
+    RejectReason,
+    ResumeAll,
+    StartTrading,
+    UpdateConfig,
+    parse_command,
+    session_config,
+)
+from runtime.errors import ServerUnavailable
+from runtime.events import AcceptCommand, EngineInput, HaltTrading, RejectCommand, ResumeTrading
+from runtime.ports import Bus, Clock, Store, Subscription, Vault
+from runtime.session import SessionConfig
+
+PLATFORM = "_platform"
+"""The user id under which answers that belong to no user are published."""
+RECONCILE_SECONDS = 2.0
+RELEASE_SECONDS = 30.0
+
+
+class Supervisor:
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        store: Store,
+        clock: Clock,
+        placer: Placer,
+        catalogue: Catalogue,
+        vault: Vault,
+        packed_hosts: int,
+        dedicated_max: int,
+    ) -> None:
+        self.ready = asyncio.Event()
+        self._bus, self._store, self._clock = bus, store, clock
+        self._catalogue, self._vault = catalogue, vault
+        self._sessions = Sessions(bus, store, placer, packed_hosts=packed_hosts, dedicated_max=dedicated_max)
+        self._dispatcher = Dispatcher(bus, store, clock, self._sessions.host_of)
+        self._intake = Intake(bus, clock)
+        self._signals = PublishedSignals(bus, store)
+        self._turn = asyncio.Lock()
+
+    async def run(self) -> None:
+        await self._bus.create_group(channels.COMMANDS_STREAM, channels.COMMANDS_GROUP)
+        async with (
+            self._bus.subscribe(channels.COMMANDS) as commands,
+            self._bus.subscribe(channels.ACKNOWLEDGED) as acknowledged,
+            asyncio.TaskGroup() as tasks,
+        ):
+            await self._sessions.restore()
+            tasks.create_task(self._intake.read_channel(commands))
+            tasks.create_task(self._intake.read_stream())
+            tasks.create_task(self._serve(self._intake.take, self._turn))
+            tasks.create_task(self._serve(self._intake.take_urgent, asyncio.Lock()))  # the kill switch waits for nobody's turn
+            tasks.create_task(self._read_acknowledged(acknowledged))
+            tasks.create_task(self._keep_reconciling())
+            self.ready.set()
+
+    # --- commands ---
+
+    async def _serve(self, take: Callable[[], Awaitable[Arrival]], turn: asyncio.Lock) -> None:
+        while True:
+            await self._receive(await take(), turn)
+
+    async def _receive(self, arrival: Arrival, turn: asyncio.Lock) -> None:
+        """One message, one answer. An outage of a server is waited out: the message is not lost and not taken twice."""
+        while True:
+            try:
+                async with turn:
+                    try:
+                        command = parse_command(arrival.payload, arrival.arrived_at)
+                        if arrival.refused:
+                            raise _overloaded(command, arrival.refused)
+                        await self._admit(command, arrival)
+                    except InvalidCommand as error:
+                        await self._reject(error, arrival)
+            except ServerUnavailable as error:
+                logger.warning("a command waits for a server: {}", error)
+                await self._clock.sleep(1.0)
+            else:
+                return
+
+    async def _admit(self, command: Command, arrival: Arrival) -> None:
+        user_id, command_id = _heard_by(command), command.command_id
+        if await self._dispatcher.was_answered(user_id, command_id, command.action, arrival.entry_id):
+            return
+        await self._dispatcher.route(user_id, await self._effect(command, arrival), command_id, arrival.entry_id)
+
+    async def _effect(self, command: Command, arrival: Arrival) -> EngineInput:
+        """Do what is the supervisor's own part; returns what the trader, or the platform's voice, has to take in."""
+        now, command_id = self._clock.now(), command.command_id
+        match command:
+            case HaltAll():
+                await self._halt(HaltTrading(ts=now, command_id=command_id, reason=command.data.reason, positions=command.data.positions))
+                detail: dict[str, object] = {"hosts": len(self._sessions.hosts())}
+            case ResumeAll():
+                await self._resume(ResumeTrading(ts=now, command_id=command_id))
+                detail = {"hosts": len(self._sessions.hosts())}
+            case PublishSignal():
+                detail = await self._signals.publish(command.data, command_id=command_id, arrived_at=arrival.arrived_at)
+                detail["subscribers"] = self._sessions.subscribers(str(detail["strategy_key"]))
+            case StartTrading() | UpdateConfig():
+                config = await self._configured(command)
+                await self._sessions.configure(command.user_id, config)
+                return to_input(command, config, now)
+            case _:
+                return to_input(command, None, now)
+        return AcceptCommand(ts=now, command_id=command_id, action=command.action, detail=detail)
+
+    async def _configured(self, command: StartTrading | UpdateConfig) -> SessionConfig:
+        """The session's new configuration; a token in it goes into the vault."""
+        token, current = command.data.access_token, self._sessions.config(command.user_id)
+        config = session_config(command, current, self._catalogue, credentials=None if token is None else "in the vault soon")
+        if token is None:
+            return config
+        reference = await self._vault.put(command.user_id, config.broker, token.get_secret_value())
+        return session_config(command, current, self._catalogue, credentials=reference)
+
+    async def _reject(self, error: InvalidCommand, arrival: Arrival) -> None:
+        user_id, command_id = error.user_id or PLATFORM, error.command_id or arrival.fallback_id
+        is_new = not self._dispatcher.is_pending(user_id, command_id)
+        if is_new and error.command_id and await self._dispatcher.was_answered(user_id, command_id, error.action, arrival.entry_id):
+            return
+        event = RejectCommand(
+            ts=self._clock.now(),
+            command_id=command_id,
+            action=error.action,
+            field=error.field,
+            reason=str(error.reason),
+            detail=error.detail,
+        )
+        await self._dispatcher.route(user_id, event, command_id, arrival.entry_id)
+
+    # --- the kill switch ---
+
+    async def _halt(self, event: HaltTrading) -> None:
+        halt = {"active": True, "reason": event.reason, "command_id": event.command_id, "positions": event.positions}
+        await self._store.upsert("platform", {"halt": halt})
+        await self._dispatcher.send_all(self._sessions.hosts(), ForAll(input=event))
+
+    async def _resume(self, event: ResumeTrading) -> None:
+        await self._store.upsert("platform", {"halt": {"active": False}})
+        await self._dispatcher.send_all(self._sessions.hosts(), ForAll(input=event))
+
+    # --- what goes on by itself ---
+
+    async def _read_acknowledged(self, subscription: Subscription) -> None:
+        while True:
+            try:
+                async for _, payload in subscription:
+                    await self._dispatcher.acknowledge(payload.decode())
+            except ServerUnavailable as error:
+                logger.warning("acknowledgements wait for Redis: {}", error)
+
+    async def _keep_reconciling(self) -> None:
+        loop, release_at = asyncio.get_running_loop(), 0.0
+        while True:
+            await self._clock.sleep(RECONCILE_SECONDS)
+            try:
+                async with self._turn:
+                    await self._dispatcher.reroute_lost()
+                    if loop.time() >= release_at:  # reads every session: seldom
+                        await self._sessions.release_stopped(self._dispatcher.busy_users())
+                        release_at = loop.time() + RELEASE_SECONDS
+            except ServerUnavailable as error:
+                logger.warning("reconciling waits for a server: {}", error)
+
+
+def _heard_by(command: Command) -> str:
+    """Who hears the answer: commands about more than one user are answered under the platform's name."""
+    return PLATFORM if isinstance(command, HaltAll | ResumeAll | PublishSignal) else command.user_id
+
+
+def _overloaded(command: Command, count: int) -> InvalidCommand:
+    return InvalidCommand(
+        "message",
+        f"{count} of this user's commands were not taken, this one the first: at most {WAITING_MAX} may wait",
+        reason=RejectReason.OVERLOADED,
+        action=command.action,
+        user_id=command.user_id or "",
+        command_id=command.command_id,
+    )

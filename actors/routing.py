@@ -4,31 +4,38 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from runtime.commands import Command, GetStatus, PauseTrading, ResumeTrading, SquareOff, StartTrading, StopTrading, UpdateConfig
+from runtime import commands, events
 from runtime.errors import InternalError
-from runtime.events import EngineInput, PauseSession, ReportStatus, ResumeSession, StartSession, StopSession
-from runtime.events import SquareOff as SquareOffInput
-from runtime.events import UpdateConfig as UpdateConfigInput
-from runtime.session import SessionConfig
+from runtime.session import SessionConfig, Subscription
 
 
-def to_input(command: Command, config: SessionConfig | None, ts: datetime) -> EngineInput:
-    """`config` is the session's whole configuration, for START_TRADING and UPDATE_CONFIG."""
+def to_input(
+    command: commands.Command, ts: datetime, *, config: SessionConfig | None = None, subscription: Subscription | None = None
+) -> events.EngineInput:
+    """`config` is the session's whole configuration, for START_TRADING and UPDATE_CONFIG; `subscription` what SUBSCRIBE asks for."""
     command_id = command.command_id
     match command:
-        case StartTrading() if config is not None:
-            return StartSession(ts=ts, command_id=command_id, config=config)
-        case UpdateConfig() if config is not None:
-            return UpdateConfigInput(ts=ts, command_id=command_id, config=config)
-        case StopTrading():
-            return StopSession(ts=ts, command_id=command_id, positions=command.data.positions)
-        case PauseTrading():
-            return PauseSession(ts=ts, command_id=command_id)
-        case ResumeTrading():
-            return ResumeSession(ts=ts, command_id=command_id)
-        case SquareOff():
-            return SquareOffInput(ts=ts, command_id=command_id)
-        case GetStatus():
-            return ReportStatus(ts=ts, command_id=command_id)
+        case commands.StartTrading() if config is not None:
+            return events.StartSession(ts=ts, command_id=command_id, config=config)
+        case commands.UpdateConfig() if config is not None:
+            return events.UpdateConfig(ts=ts, command_id=command_id, config=config)
+        case commands.Subscribe() if subscription is not None:
+            return events.Subscribe(ts=ts, command_id=command_id, subscription=subscription)
+        case commands.Unsubscribe(data=data):
+            return events.Unsubscribe(ts=ts, command_id=command_id, key=data.subscription, positions=data.positions)
+        case commands.PauseSubscription(data=data):
+            return events.PauseSubscription(ts=ts, command_id=command_id, key=data.subscription)
+        case commands.ResumeSubscription(data=data):
+            return events.ResumeSubscription(ts=ts, command_id=command_id, key=data.subscription)
+        case commands.StopTrading(data=data):
+            return events.StopSession(ts=ts, command_id=command_id, positions=data.positions)
+        case commands.PauseTrading():
+            return events.PauseSession(ts=ts, command_id=command_id)
+        case commands.ResumeTrading():
+            return events.ResumeSession(ts=ts, command_id=command_id)
+        case commands.SquareOff():
+            return events.SquareOff(ts=ts, command_id=command_id)
+        case commands.GetStatus():
+            return events.ReportStatus(ts=ts, command_id=command_id)
         case _:
             raise InternalError(f"{command.action} has no engine input")

@@ -47,7 +47,9 @@ def tables() -> str:
 
 _TITLES = {
     "StartData": "`data` of START_TRADING and UPDATE_CONFIG",
-    "SubscriptionData": "`SubscriptionData`: an item of `subscriptions`",
+    "SubscriptionData": "`data` of SUBSCRIBE, and each item of `subscriptions`",
+    "UnsubscribeData": "`data` of UNSUBSCRIBE",
+    "SubscriptionKey": "`data` of PAUSE_SUBSCRIPTION and RESUME_SUBSCRIPTION",
     "StopData": "`data` of STOP_TRADING",
     "HaltData": "`data` of HALT_ALL",
     "SignalData": "`data` of PUBLISH_SIGNAL",
@@ -57,9 +59,9 @@ _TITLES = {
 def _data_tables() -> list[str]:
     """One table per object that a command may hold."""
     nested: dict[str, Schema] = {}
-    for action in (Action.START_TRADING, Action.STOP_TRADING, Action.HALT_ALL, Action.PUBLISH_SIGNAL):
-        nested |= command_schema(action)["$defs"]
-    objects = {name: part for name, part in nested.items() if "properties" in part}
+    for action in set(Action) - {Action.UPDATE_CONFIG}:  # its data is START_TRADING's
+        nested |= command_schema(action).get("$defs", {})
+    objects = {name: part for name, part in nested.items() if part.get("properties")}
     order = [*_TITLES, *sorted(objects.keys() - _TITLES.keys())]
     return [_data_table(_TITLES.get(name, f"`{name}`"), objects[name], nested) for name in order]
 

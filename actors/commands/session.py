@@ -44,7 +44,7 @@ def start(
 
     - `shoal start 123 --data @session.json`
     """
-    send("START_TRADING", user, _merged(data, settings), pubsub=pubsub, timeout=timeout, state=state, as_json=as_json)
+    send("START_TRADING", user, merged(data, settings), pubsub=pubsub, timeout=timeout, state=state, as_json=as_json)
 
 
 def update(
@@ -60,7 +60,7 @@ def update(
 
     Example: `shoal update 123 --set risk.max_open_positions=2`
     """
-    send("UPDATE_CONFIG", user, _merged(data, settings), pubsub=pubsub, timeout=timeout, state=state, as_json=as_json)
+    send("UPDATE_CONFIG", user, merged(data, settings), pubsub=pubsub, timeout=timeout, state=state, as_json=as_json)
 
 
 def stop(
@@ -149,7 +149,7 @@ def _check(action: str, user: str | None, data: dict[str, Any]) -> None:
     parse_command(json.dumps(message).encode(), datetime.now(UTC))
 
 
-def _merged(data: str | None, settings: list[str] | None) -> dict[str, Any]:
+def merged(data: str | None, settings: list[str] | None) -> dict[str, Any]:
     """Settings over data, object by object."""
     return _overlay(parse_data(data), parse_settings(settings))
 

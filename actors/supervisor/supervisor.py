@@ -17,6 +17,7 @@ from actors.supervisor.dispatch import Dispatcher
 from actors.supervisor.intake import WAITING_MAX, Arrival, Intake
 from actors.supervisor.sessions import Sessions
 from actors.supervisor.signals import PublishedSignals
+from actors.supervisor.subscriptions import SubscriptionCommand, paused, with_subscription, without
 from actors.wire import ForAll
 from runtime import channels
 from runtime.commands import (
@@ -24,18 +25,24 @@ from runtime.commands import (
     Command,
     HaltAll,
     InvalidCommand,
+    PauseSubscription,
     PublishSignal,
     RejectReason,
     ResumeAll,
+    ResumeSubscription,
     StartTrading,
+    Subscribe,
+    Unsubscribe,
     UpdateConfig,
     parse_command,
     session_config,
+    session_subscription,
 )
 from runtime.errors import ServerUnavailable
 from runtime.events import AcceptCommand, EngineInput, HaltTrading, RejectCommand, ResumeTrading
-from runtime.ports import Bus, Clock, Store, Subscription, Vault
-from runtime.session import SessionConfig
+from runtime.ports import Bus, Clock, Store, Vault
+from runtime.ports import Subscription as ChannelSubscription
+from runtime.session import SessionConfig, Subscription
 
 PLATFORM = "_platform"
 """The user id under which answers that belong to no user are published."""
@@ -127,9 +134,11 @@ class Supervisor:
             case StartTrading() | UpdateConfig():
                 config = await self._configured(command)
                 await self._sessions.configure(command.user_id, config)
-                return to_input(command, config, now)
+                return to_input(command, now, config=config)
+            case Subscribe() | Unsubscribe() | PauseSubscription() | ResumeSubscription():
+                return await self._subscribed(command)
             case _:
-                return to_input(command, None, now)
+                return to_input(command, now)
         return AcceptCommand(ts=now, command_id=command_id, action=command.action, detail=detail)
 
     async def _configured(self, command: StartTrading | UpdateConfig) -> SessionConfig:
@@ -140,6 +149,26 @@ class Supervisor:
             return config
         reference = await self._vault.put(command.user_id, config.broker, token.get_secret_value())
         return session_config(command, current, self._catalogue, credentials=reference)
+
+    async def _subscribed(self, command: SubscriptionCommand) -> EngineInput:
+        """The engine makes the same change, or refuses it when the session does not run or does not follow this strategy."""
+        current = self._sessions.config(command.user_id)
+        subscription: Subscription | None = None
+        changed = current
+        match command:
+            case Subscribe(data=data, user_id=user_id, command_id=command_id):
+                base = current or SessionConfig()
+                subscription = session_subscription(
+                    data, base, self._catalogue, action=command.action, user_id=user_id, command_id=command_id
+                )
+                changed = current and with_subscription(current, subscription)
+            case Unsubscribe(data=data):
+                changed = current and without(current, data.subscription)
+            case PauseSubscription(data=data) | ResumeSubscription(data=data):
+                changed = current and paused(current, data.subscription, is_paused=isinstance(command, PauseSubscription))
+        if changed is not None and changed != current:
+            await self._sessions.configure(command.user_id, changed)
+        return to_input(command, self._clock.now(), subscription=subscription)
 
     async def _reject(self, error: InvalidCommand, arrival: Arrival) -> None:
         user_id, command_id = error.user_id or PLATFORM, error.command_id or arrival.fallback_id
@@ -169,7 +198,7 @@ class Supervisor:
 
     # --- what goes on by itself ---
 
-    async def _read_acknowledged(self, subscription: Subscription) -> None:
+    async def _read_acknowledged(self, subscription: ChannelSubscription) -> None:
         while True:
             try:
                 async for _, payload in subscription:

@@ -15,9 +15,10 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails, from_json, to_json
 from pydantic_core.core_schema import DecimalSchema
 
-from runtime.commands.data import Data, HaltData, NoData, StartData, StopData, UpdateData
+from runtime.commands.data import Data, HaltData, NoData, StartData, StopData, SubscriptionData, UpdateData
 from runtime.commands.errors import InvalidCommand, RejectReason
 from runtime.commands.platform import SignalData
+from runtime.commands.subscriptions import SubscriptionKey, UnsubscribeData
 
 MAX_BYTES = 64 * 1024
 """A longer message is refused unread."""
@@ -32,6 +33,10 @@ class Action(StrEnum):
     PAUSE_TRADING = "PAUSE_TRADING"
     RESUME_TRADING = "RESUME_TRADING"
     UPDATE_CONFIG = "UPDATE_CONFIG"
+    SUBSCRIBE = "SUBSCRIBE"
+    UNSUBSCRIBE = "UNSUBSCRIBE"
+    PAUSE_SUBSCRIPTION = "PAUSE_SUBSCRIPTION"
+    RESUME_SUBSCRIPTION = "RESUME_SUBSCRIPTION"
     SQUARE_OFF = "SQUARE_OFF"
     HALT_ALL = "HALT_ALL"
     RESUME_ALL = "RESUME_ALL"
@@ -102,6 +107,34 @@ class UpdateConfig(_UserMessage):
     data: UpdateData = UpdateData()
 
 
+class Subscribe(_UserMessage):
+    """Follow one more strategy, or state the settings of one that is followed already (the same key) anew."""
+
+    action: Literal[Action.SUBSCRIBE]
+    data: SubscriptionData = SubscriptionData()
+
+
+class Unsubscribe(_UserMessage):
+    """Follow a strategy no longer; a position that is kept keeps its exits."""
+
+    action: Literal[Action.UNSUBSCRIBE]
+    data: UnsubscribeData
+
+
+class PauseSubscription(_UserMessage):
+    """Take no new entries of one subscription; its exits go on."""
+
+    action: Literal[Action.PAUSE_SUBSCRIPTION]
+    data: SubscriptionKey
+
+
+class ResumeSubscription(_UserMessage):
+    """Take entries of a paused subscription again."""
+
+    action: Literal[Action.RESUME_SUBSCRIPTION]
+    data: SubscriptionKey
+
+
 class SquareOff(_UserMessage):
     """Close all positions of this user now; the session goes on."""
 
@@ -138,7 +171,20 @@ class PublishSignal(_PlatformMessage):
 
 
 Command: TypeAlias = (
-    StartTrading | StopTrading | PauseTrading | ResumeTrading | UpdateConfig | SquareOff | GetStatus | HaltAll | ResumeAll | PublishSignal
+    StartTrading
+    | StopTrading
+    | PauseTrading
+    | ResumeTrading
+    | UpdateConfig
+    | Subscribe
+    | Unsubscribe
+    | PauseSubscription
+    | ResumeSubscription
+    | SquareOff
+    | GetStatus
+    | HaltAll
+    | ResumeAll
+    | PublishSignal
 )
 """A valid command; its `command_id` is never empty once parsed."""
 
@@ -152,6 +198,10 @@ _MODELS: Mapping[Action, type[Command]] = {
     Action.PAUSE_TRADING: PauseTrading,
     Action.RESUME_TRADING: ResumeTrading,
     Action.UPDATE_CONFIG: UpdateConfig,
+    Action.SUBSCRIBE: Subscribe,
+    Action.UNSUBSCRIBE: Unsubscribe,
+    Action.PAUSE_SUBSCRIPTION: PauseSubscription,
+    Action.RESUME_SUBSCRIPTION: ResumeSubscription,
     Action.SQUARE_OFF: SquareOff,
     Action.HALT_ALL: HaltAll,
     Action.RESUME_ALL: ResumeAll,

@@ -26,6 +26,10 @@ def following(source: str = "alerts", instrument: str = INDEX, **more: Any) -> d
     return {"strategy": "external", "parameters": {"source": source}, "instrument": instrument} | plain | more
 
 
+def subscription() -> dict[str, Any]:
+    return {name: value for name, value in following().items() if name != "risk"}
+
+
 def play(script: Callable[[LocalSystem], Awaitable[None]], **users: dict[str, Any]) -> list[PublicEvent]:
     """A few minutes of a day; `script` runs once the users have started and the market moves."""
     market = SimulatedMarket(SimulationConfig(sessions=(SESSION,), seed=7, ticks_per_second=1))
@@ -137,6 +141,37 @@ def test_a_signal_that_was_accepted_survives_the_death_of_the_market_data() -> N
     events = play(script, u1=following())
     assert [answer["duplicate"] for answer in answers(events)] == [False, False]
     assert sides(events, "u1") == [("ENTRY", "BUY", FUTURE)]  # the second waits in the stream for the successor
+
+
+def test_a_running_session_follows_pauses_resumes_and_leaves_a_source() -> None:
+    async def script(system: LocalSystem) -> None:
+        await system.send("SUBSCRIBE", "u1", subscription())
+        await system.settle()
+        await publish(system, "buy", signalId="1")
+        await system.send("PAUSE_SUBSCRIPTION", "u1", {"subscription": KEY})
+        await system.settle()
+        await publish(system, "flat", signalId="2")
+        await publish(system, "buy", signalId="3")
+        await system.send("RESUME_SUBSCRIPTION", "u1", {"subscription": KEY})
+        await system.settle()
+        await publish(system, "sell", signalId="4")
+        await system.send("UNSUBSCRIBE", "u1", {"subscription": KEY, "positions": "close"})
+        await system.settle()
+        await publish(system, "buy", signalId="5")
+        await system.send("UNSUBSCRIBE", "u1", {"subscription": KEY})
+
+    events = play(script, u1=following(source="quiet"))
+    assert sides(events, "u1") == [
+        ("ENTRY", "BUY", FUTURE),
+        ("EXIT", "SELL", FUTURE),
+        ("ENTRY", "SELL", FUTURE),
+        ("EXIT", "BUY", FUTURE),
+    ]
+    assert [answer["subscribers"] for answer in answers(events)] == [1, 1, 1, 1, 0]
+    skipped = [event.data["reason"] for event in events if event.user_id == "u1" and event.type == "SIGNAL_SKIPPED"]
+    assert skipped == ["paused"]
+    [refused] = [event.data for event in events if event.type == "COMMAND_REJECTED"]
+    assert (refused["action"], refused["reason"]) == ("UNSUBSCRIBE", "not_subscribed")
 
 
 def test_two_users_may_use_the_same_command_id() -> None:

@@ -14,7 +14,6 @@ from runtime.errors import InvalidConfig
 from strategies import REGISTRY, create
 from strategies.ema_cross import EmaCross
 from strategies.external import External
-from strategies.external import External
 from strategies.index_options_scalper import IndexOptionsScalper
 from tests.builders import at
 from tests.strategies.drawing import context, draw

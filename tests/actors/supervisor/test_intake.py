@@ -37,7 +37,7 @@ async def taken(intake: Intake, count: int) -> list[str]:
 
 
 @with_intake
-async def test_a_command_waits_for_one_command_of_every_other_user_at_most(intake: Intake, _: MemoryBus) -> None:
+async def test_a_command_waits_for_one_command_of_every_other_user_at_most(intake: Intake, bus: MemoryBus) -> None:
     for _ in range(100):
         await intake.offer(arrival("flood"))
     for _ in range(2):
@@ -47,7 +47,7 @@ async def test_a_command_waits_for_one_command_of_every_other_user_at_most(intak
 
 
 @with_intake
-async def test_one_users_commands_are_taken_in_the_order_they_arrived(intake: Intake, _: MemoryBus) -> None:
+async def test_one_users_commands_are_taken_in_the_order_they_arrived(intake: Intake, bus: MemoryBus) -> None:
     for number in range(20):
         await intake.offer(arrival("a", command_id=str(number)))
         await intake.offer(arrival("b"))
@@ -56,7 +56,7 @@ async def test_one_users_commands_are_taken_in_the_order_they_arrived(intake: In
 
 
 @with_intake
-async def test_after_its_burst_a_flood_is_taken_at_its_rate_and_nobody_waits_for_it(intake: Intake, _: MemoryBus) -> None:
+async def test_after_its_burst_a_flood_is_taken_at_its_rate_and_nobody_waits_for_it(intake: Intake, bus: MemoryBus) -> None:
     loop = asyncio.get_running_loop()
     for _ in range(BURST + 100):
         await intake.offer(arrival("flood"))
@@ -84,7 +84,7 @@ async def test_what_lies_beyond_a_users_bound_is_refused_in_one_answer_and_done_
 
 
 @with_intake
-async def test_the_kill_switch_waits_behind_nothing(intake: Intake, _: MemoryBus) -> None:
+async def test_the_kill_switch_waits_behind_nothing(intake: Intake, bus: MemoryBus) -> None:
     for number in range(50):
         await intake.offer(arrival(f"u{number}"))
     await intake.offer(arrival(None, action="HALT_ALL"))
@@ -94,7 +94,8 @@ async def test_the_kill_switch_waits_behind_nothing(intake: Intake, _: MemoryBus
 
 
 @pytest.mark.parametrize(
-    "payload", [b"", b"{", b"[]", b"\xff\xfe", b'{"user_id": {"a": 1}}', b'{"user_id": true}', b'{"user_id":' + b"9" * 5_000 + b"}", b"[" * 9_000]
+    "payload",
+    [b"", b"{", b"[]", b"\xff\xfe", b'{"user_id": {"a": 1}}', b'{"user_id": true}', b'{"user_id":' + b"9" * 5_000 + b"}", b"[" * 9_000],
 )
 def test_what_names_no_user_has_a_lane_of_its_own(payload: bytes) -> None:
     async def run() -> None:

@@ -253,15 +253,26 @@ def is_command_or_refusal(message: bytes) -> None:
         assert 1 <= len(command.command_id) <= 128
 
 
+NEEDED_DATA: dict[str, dict[str, object]] = {
+    "PUBLISH_SIGNAL": {"strategyId": "a", "symbol": "NSE:BANKNIFTY", "signal": "buy"},
+    "UNSUBSCRIBE": {"subscription": "ema_cross:NSE:BANKNIFTY:1m:0e8c9e7d"},
+    "PAUSE_SUBSCRIPTION": {"subscription": "ema_cross:NSE:BANKNIFTY:1m:0e8c9e7d"},
+    "RESUME_SUBSCRIPTION": {"subscription": "ema_cross:NSE:BANKNIFTY:1m:0e8c9e7d"},
+}
+"""The least that the commands must say which have no default for everything."""
+
+
 @pytest.mark.parametrize("action", list(Action))
 def test_each_schema_is_valid_and_agrees_with_the_parser(action: Action) -> None:
     schema = command_schema(action)
     jsonschema.Draft202012Validator.check_schema(schema)
     accepts = jsonschema.Draft202012Validator(schema).is_valid
 
-    assert accepts({"action": action, "user_id": "123", "command_id": "x", "data": {}})
-    assert accepts({"action": action, "user_id": 123})
-    assert not accepts({"action": action, "user_id": "_x"})
-    assert not accepts({"action": action, "user_id": "1", "surprise": 1})
+    least = NEEDED_DATA.get(action, {})
+    assert accepts({"action": action, "user_id": "123", "command_id": "x", "data": least})
+    assert accepts({"action": action, "user_id": 123}) == (action not in NEEDED_DATA)
+    assert not accepts({"action": action, "user_id": "_x", "data": least})
+    assert not accepts({"action": action, "user_id": "1", "surprise": 1, "data": least})
     assert not accepts({"action": "NO_SUCH", "user_id": "1"})
+    parse_command(json.dumps({"action": action, "user_id": "1", "data": least}).encode(), NOW)
     assert not accepts({"action": action, "user_id": "1", "data": {"surprise": 1}})

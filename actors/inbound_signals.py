@@ -23,7 +23,7 @@ _LOOK_AGAIN_SECONDS = 0.1
 
 
 class InboundSignals:
-    """Runs beside the market. `quotes` are its newest; `now` is the venue's time, None before the market has moved.
+    """Runs beside the market, whose newest quotes are `quotes`.
 
     What is decided here (time, price, contract) is kept with the signal before it is sent: sent again after a crash it is the
     same signal. A signal on an index means its near-month future, since an index cannot be bought.
@@ -38,46 +38,51 @@ class InboundSignals:
         feed: Feed,
         master: InstrumentMaster,
         quotes: Mapping[InstrumentId, Quote],
-        now: Callable[[], datetime | None],
-        send: Callable[[Signal], Awaitable[None]],
     ) -> None:
         self._bus, self._store, self._clock, self._feed, self._master = bus, store, clock, feed, master
-        self._quotes, self._now, self._send = quotes, now, send
+        self._quotes = quotes
 
-    async def run(self) -> None:
+    async def run(self, now: Callable[[], datetime | None], send: Callable[[Signal], Awaitable[None]]) -> None:
+        """`send` takes each signal out to the hosts, in the order they came."""
         cursor = (await self._bus.get_key(CURSOR) or b"0").decode()
         while True:
             try:
                 for entry_id, payload in await self._bus.read(channels.INBOUND_SIGNALS, cursor, block_seconds=5.0):
-                    await self._pass_on(decode_inbound_signal(payload))
+                    signal = await self._signal_of(decode_inbound_signal(payload), now)
+                    if signal is not None:
+                        await send(signal)
                     cursor = entry_id
                     await self._bus.set_key(CURSOR, entry_id.encode())
             except ServerUnavailable as error:
                 logger.warning("signals of other programs wait for a server: {}", error)
 
-    async def _pass_on(self, inbound: InboundSignal) -> None:
+    async def _signal_of(self, inbound: InboundSignal, now: Callable[[], datetime | None]) -> Signal | None:
+        """None for one that leads nowhere: nobody can trade what it names."""
         kept = await self._store.get("signals", inbound.signal_id) or {}
         if "sent" in kept:
-            await self._send(msgspec.json.decode(kept["sent"], type=Signal))
-            return
+            return msgspec.json.decode(kept["sent"], type=Signal)
         try:
-            signal = await self._signal(inbound)
+            signal = await self._priced(inbound, now)
         except InvalidInput as error:
             logger.warning("signal {} of {} leads nowhere: {}", inbound.signal_id, inbound.source, error)
             await self._store.upsert("signals", {inbound.signal_id: {"refused": str(error)}})
-            return
+            return None
         document: dict[str, Any] = msgspec.to_builtins(signal, builtin_types=(datetime,))
         await self._store.upsert("signals", {inbound.signal_id: document | {"sent": msgspec.json.encode(signal).decode()}})
-        await self._send(signal)
+        return signal
 
-    async def _signal(self, inbound: InboundSignal) -> Signal:
+    async def _priced(self, inbound: InboundSignal, now: Callable[[], datetime | None]) -> Signal:
         instrument = await self._contract(inbound.symbol)
-        quote = await self._quote(instrument.id)
+        await self._feed.subscribe([instrument.id])
+        quote, ts, waited = self._quotes.get(instrument.id), now(), 0.0
+        while (quote is None or ts is None) and waited < QUOTE_SECONDS_MAX:
+            await self._clock.sleep(_LOOK_AGAIN_SECONDS)
+            waited += _LOOK_AGAIN_SECONDS
+            quote, ts = self._quotes.get(instrument.id), now()
         spot = self._quotes.get(inbound.symbol)
         price = inbound.price or (None if spot is None else spot.price)
         contract_price = inbound.price if quote is None else quote.price
-        now = self._now()
-        if price is None or contract_price is None or now is None:
+        if price is None or contract_price is None or ts is None:
             raise InvalidInput("price", None, f"no quote of {inbound.symbol} yet: send the price with the signal")
         sold = inbound.side is Side.SHORT and instrument.kind is not InstrumentKind.OPTION
         return Signal(
@@ -98,19 +103,10 @@ class InboundSignals:
             contract_ask=None if quote is None else quote.ask,
             stop=inbound.stop,
             target=inbound.target,
-            candle_time=inbound.timestamp or now,
-            ts=now,
+            candle_time=inbound.timestamp or ts,
+            ts=ts,
             context={"source": inbound.source, "sender_price": inbound.price},
         )
-
-    async def _quote(self, instrument: InstrumentId) -> Quote | None:
-        """The newest, waited for if need be."""
-        await self._feed.subscribe([instrument])
-        waited = 0.0
-        while (self._now() is None or instrument not in self._quotes) and waited < QUOTE_SECONDS_MAX:
-            await self._clock.sleep(_LOOK_AGAIN_SECONDS)
-            waited += _LOOK_AGAIN_SECONDS
-        return self._quotes.get(instrument)
 
     async def _contract(self, symbol: InstrumentId) -> Instrument:
         instrument = await self._master.instrument(symbol)

@@ -84,16 +84,7 @@ class MarketData:
         self._starts_at, self._strikes_each_side = starts_at, strikes_each_side
         self._quotes: dict[InstrumentId, Quote] = {}
         self._lockstep = Lockstep(bus) if lockstep else None
-        self._inbound = InboundSignals(
-            bus=bus,
-            store=store,
-            clock=clock,
-            feed=feed,
-            master=master,
-            quotes=self._quotes,
-            now=lambda: self._now,
-            send=self._send_inbound,
-        )
+        self._inbound = InboundSignals(bus=bus, store=store, clock=clock, feed=feed, master=master, quotes=self._quotes)
         self._begin = asyncio.Event()
         if not wait_for_begin:
             self._begin.set()
@@ -118,7 +109,7 @@ class MarketData:
                 tasks.create_task(self._read_control()),
                 tasks.create_task(self._read_chains(chains)),
                 tasks.create_task(self._write_candles()),
-                tasks.create_task(self._inbound.run()),
+                tasks.create_task(self._inbound.run(lambda: self._now, self._send_inbound)),
             ]
             if self._lockstep is not None:
                 background.append(tasks.create_task(self._lockstep.listen()))

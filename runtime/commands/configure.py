@@ -13,8 +13,9 @@ from runtime.commands.data import FlatSubscriptionData, StartData, SubscriptionD
 from runtime.commands.errors import InvalidCommand, RejectReason
 from runtime.commands.messages import StartTrading, UpdateConfig
 from runtime.errors import InvalidConfig
-from runtime.market import InstrumentId
+from runtime.market import InstrumentId, Timeframe
 from runtime.session import Mode, SessionConfig, SizingMethod, Subscription
+from runtime.signals import EXTERNAL
 from runtime.strategy import ParameterValue
 
 CreateStrategy: TypeAlias = Callable[[str, Mapping[str, ParameterValue]], object]
@@ -159,7 +160,10 @@ def _check_subscription(path: str, subscription: Subscription, catalogue: Catalo
     if subscription.strategy not in catalogue.strategies:
         known = ", ".join(sorted(catalogue.strategies))
         raise _Refused(f"{path}strategy", f"unknown; known: {known}", RejectReason.UNKNOWN_STRATEGY)
-    if catalogue.instruments is not None and subscription.instrument not in catalogue.instruments:
+    is_external = subscription.strategy == EXTERNAL  # its signals come without candles
+    if is_external and subscription.timeframe is not Timeframe.M1:
+        raise _Refused(f"{path}timeframe", "signals of other programs have none: leave it out")
+    if not is_external and catalogue.instruments is not None and subscription.instrument not in catalogue.instruments:
         served = ", ".join(sorted(catalogue.instruments)[:_INSTRUMENTS_NAMED])
         more = len(catalogue.instruments) - _INSTRUMENTS_NAMED
         detail = f"no candles of it are served here; served are {served}{f' and {more} more' if more > 0 else ''}"

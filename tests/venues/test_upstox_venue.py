@@ -1,0 +1,205 @@
+"""The venue by itself, spoken to as any HTTP client would."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.venues.customer import LOT, Customer, call_52000, code, order
+from tests.venues.upstox import AccountSettings, StaticAddresses, TokenKind, UpstoxVenue, VenueSettings, simple
+from tests.venues.upstox.ledger import Happened
+
+BANKNIFTY = "NSE_INDEX|Nifty Bank"
+
+
+async def test_a_market_order_goes_through_every_state_and_fills_at_the_ask(client: Customer) -> None:
+    quotes = await client.get("/v3/market-quote/quotes", instrument_key=call_52000(client.venue))
+    (quote,) = quotes.values()
+
+    await client.placed(tag="first")
+
+    trail = [row["status"] for row in await client.get("/v2/order/history", tag="first")]
+    assert trail == ["put order req received", "validation pending", "open pending", "open", "complete"]
+    (fill,) = client.venue.ledger.entries(Happened.FILLED)
+    assert fill.price == Decimal(str(quote["depth"]["sell"][0]["price"]))
+    (position,) = await client.get("/v2/portfolio/short-term-positions")
+    assert (position["quantity"], position["average_price"]) == (LOT, float(fill.price))
+
+
+async def test_the_same_tag_twice_is_two_orders(client: Customer) -> None:
+    first, second = await client.placed(tag="same"), await client.placed(tag="same")
+
+    assert first != second
+    assert {row["order_id"] for row in await client.get("/v2/order/history", tag="same")} == {first, second}
+
+
+async def test_a_limit_order_rests_until_the_market_comes_to_it(client: Customer) -> None:
+    order_id = await client.placed(order_type="LIMIT", price=300)
+    assert await client.status(order_id) == "open"
+
+    while await client.status(order_id) != "complete":
+        await client.venue.advance(60)
+
+    (fill,) = client.venue.ledger.entries(Happened.FILLED)
+    assert fill.price is not None
+    assert fill.price <= 300
+
+
+async def test_a_stop_waits_for_its_trigger_and_then_sells(client: Customer) -> None:
+    await client.placed()
+    stop = await client.placed(order_type="SL-M", transaction_type="SELL", trigger_price=350)
+    assert await client.status(stop) == "trigger pending"
+
+    while await client.status(stop) != "complete":
+        await client.venue.advance(10)
+
+    assert [entry.what for entry in client.venue.ledger.entries() if entry.order_id == stop] == [
+        Happened.PLACED,
+        Happened.ACCEPTED,
+        Happened.TRIGGERED,
+        Happened.FILLED,
+    ]
+    assert client.venue.ledger.net("U1") == {}
+
+
+async def test_too_little_money_shows_in_the_order_and_not_in_the_answer(client: Customer) -> None:
+    response = await client.place(quantity=6000, slice=True)
+
+    assert response.status_code == 200
+    assert len(response.json()["data"]["order_ids"]) == 10
+    book = await client.get("/v2/order/retrieve-all")
+    assert book[0]["status"] == "rejected"
+    assert "Margin Exceeds" in book[0]["status_message"]
+
+
+async def test_an_order_above_the_freeze_quantity_is_sliced_or_rejected(client: Customer) -> None:
+    whole = await client.placed(quantity=630)
+    sliced = (await client.place(quantity=630, slice=True)).json()["data"]["order_ids"]
+
+    assert await client.status(whole) == "rejected"
+    assert [(await client.get("/v2/order/details", order_id=each))["quantity"] for each in sliced] == [600, 30]
+
+
+async def test_a_cancelled_order_can_be_cancelled_only_once(client: Customer) -> None:
+    order_id = await client.placed(order_type="LIMIT", price=1)
+
+    assert (await client.cancel(order_id)).json()["data"] == {"order_id": order_id}
+    assert code(await client.cancel(order_id)) == (400, "UDAPI100040")
+    assert code(await client.modify(order_id, price=2)) == (400, "UDAPI100041")
+    assert code(await client.cancel("261120999999999")) == (400, "UDAPI100010")
+
+
+async def test_a_modified_order_fills_at_its_new_price(client: Customer) -> None:
+    order_id = await client.placed(order_type="LIMIT", price=1)
+
+    await client.modify(order_id, price=900)
+
+    assert await client.status(order_id) == "complete"
+    assert [entry.what for entry in client.venue.ledger.entries()][-2:] == [Happened.MODIFIED, Happened.FILLED]
+
+
+@pytest.mark.parametrize(
+    ("changes", "refused"),
+    [
+        ({"quantity": 0}, "UDAPI1052"),
+        ({"product": "X"}, "UDAPI1054"),
+        ({"validity": "GTC"}, "UDAPI1055"),
+        ({"validity": None}, "UDAPI1007"),
+        ({"order_type": "ICEBERG"}, "UDAPI1056"),
+        ({"order_type": None}, "UDAPI1004"),
+        ({"order_type": "LIMIT"}, "UDAPI1008"),
+        ({"order_type": "SL-M"}, "UDAPI1036"),
+        ({"instrument_token": None}, "UDAPI1026"),
+        ({"instrument_token": "NSE_FO|1"}, "UDAPI100011"),
+        ({"tag": "t" * 41}, "UDAPI1119"),
+        ({"market_protection": 26}, "UDAPI1159"),
+        ({"quantity": 26 * 600, "slice": True}, "UDAPI1118"),
+    ],
+)
+async def test_a_malformed_order_is_refused_with_the_documented_code(client: Customer, changes: dict[str, Any], refused: str) -> None:
+    assert code(await client.place(**changes)) == (400, refused)
+    assert client.venue.ledger.entries() == []
+
+
+async def test_the_eleventh_order_of_a_second_is_refused_and_the_next_second_is_free(client: Customer) -> None:
+    answers = [(await client.place(order_type="LIMIT", price=1)).status_code for _ in range(11)]
+    assert answers == [200] * 10 + [429]
+
+    await client.venue.advance(1)
+
+    assert (await client.place(order_type="LIMIT", price=1)).status_code == 200
+    assert len(client.venue.ledger.entries(Happened.PLACED)) == 11
+
+
+async def test_a_token_dies_the_next_morning(client: Customer) -> None:
+    headers = client.headers
+    await client.venue.advance_to(client.venue.clock.local.replace(hour=23, minute=59))
+    profile = f"{client.venue.urls.rest}/v2/user/profile"
+    assert (await client.http.get(profile, headers=headers)).status_code == 200
+
+    await client.venue.advance(3.6 * 3600)
+
+    assert code(await client.http.get(profile, headers=headers)) == (401, "UDAPI100050")
+
+
+async def test_an_analytics_token_reads_the_market_and_nothing_else(client: Customer) -> None:
+    headers = {"Authorization": f"Bearer {client.venue.token(kind=TokenKind.ANALYTICS)}"}
+    rest = client.venue.urls.rest
+
+    chain = await client.http.get(
+        f"{rest}/v2/option/chain", params={"instrument_key": BANKNIFTY, "expiry_date": "2026-11-24"}, headers=headers
+    )
+    assert len(chain.json()["data"]) == 61
+    assert (await client.http.get(f"{rest}/v2/order/retrieve-all", headers=headers)).status_code == 401
+    placed = await client.http.post(f"{client.venue.urls.orders}/v3/order/place", json=order(client.venue), headers=headers)
+    assert placed.status_code == 401
+    assert client.venue.ledger.entries() == []
+
+
+async def test_orders_are_taken_from_the_registered_address_only(http: httpx.AsyncClient) -> None:
+    far_away = AccountSettings(user_id="U1", static_addresses=StaticAddresses(primary="203.0.113.7"))
+    async with UpstoxVenue(VenueSettings(accounts=(far_away,))) as venue:
+        client = Customer(venue, http)
+
+        assert code(await client.place()) == (403, "UDAPI1154")
+        assert await client.get("/v2/order/retrieve-all") == []
+
+
+async def test_an_order_sent_to_the_wrong_host_is_not_taken(client: Customer) -> None:
+    response = await client.http.post(f"{client.venue.urls.rest}/v3/order/place", json=order(client.venue), headers=client.headers)
+
+    assert response.status_code == 404
+    assert client.venue.ledger.entries() == []
+
+
+async def test_customers_do_not_see_each_other(client: Customer) -> None:
+    await client.placed()
+    other = Customer(client.venue, client.http, "U2")
+
+    assert await other.get("/v2/order/retrieve-all") == []
+    assert await other.get("/v2/portfolio/short-term-positions") == []
+
+
+async def test_the_same_seed_makes_the_same_prices(http: httpx.AsyncClient) -> None:
+    chains = []
+    for seed in (5, 5, 6):
+        async with UpstoxVenue(simple(seed)) as venue:
+            await venue.advance(900)
+            chains.append(await Customer(venue, http).get("/v2/option/chain", instrument_key=BANKNIFTY, expiry_date="2026-11-24"))
+    assert chains[0] == chains[1]
+    assert chains[0] != chains[2]
+
+
+async def test_the_journal_of_requests_has_no_secret(client: Customer) -> None:
+    form = {"code": "secret-code", "client_id": "client-U1", "client_secret": "canary", "grant_type": "authorization_code"}
+    await client.http.post(f"{client.venue.urls.rest}/v2/login/authorization/token", data=form)
+    await client.placed()
+
+    text = (await client.http.get(f"{client.venue.urls.control}/requests")).text
+    assert "canary" not in text
+    assert "secret-code" not in text
+    assert client.venue.token() not in text
+    assert '"operation":"place"' in text

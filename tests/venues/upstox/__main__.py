@@ -1,0 +1,42 @@
+"""`python -m tests.venues.upstox --port 8300 --seed 7 --script faults.yaml`: prints its addresses as one line of JSON when ready."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+
+import msgspec
+
+from tests.venues.upstox import UpstoxVenue, faults, simple
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.venues.upstox", description="A local Upstox for tests.")
+    parser.add_argument("--port", type=int, default=0, help="of the REST host, the order host has the next one; 0: free ones (default)")
+    parser.add_argument("--seed", type=int, default=7, help="same seed, same prices (default 7)")
+    parser.add_argument(
+        "--speed", type=float, default=None, help="venue seconds per second from the first request on; none: POST /__sim__/clock"
+    )
+    parser.add_argument("--users", type=int, default=10, help="customers U1, U2 … (default 10)")
+    parser.add_argument("--session", type=date.fromisoformat, action="append", help="a trading day, repeatable (default 2026-11-20)")
+    parser.add_argument("--script", type=Path, help="YAML or JSON list of faults, see docs/upstox-venue.md")
+    return parser.parse_args()
+
+
+async def _serve(arguments: argparse.Namespace) -> None:
+    script = faults.load(arguments.script) if arguments.script else []
+    sessions = tuple(arguments.session or (date(2026, 11, 20),))
+    settings = simple(arguments.seed, sessions=sessions, users=arguments.users, speed=arguments.speed)
+    async with UpstoxVenue(settings, script=script, port=arguments.port) as venue:
+        sys.stdout.write(msgspec.json.encode(venue.urls).decode() + "\n")
+        sys.stdout.flush()
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_serve(_arguments()))

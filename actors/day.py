@@ -9,7 +9,7 @@ from decimal import Decimal
 import numpy as np
 
 from actors.market_progress import MarketStatistics
-from actors.wire import LatencySample
+from actors.wire import LatencySamples
 from runtime.events import EventType, PublicEvent
 
 ZERO = Decimal(0)
@@ -86,7 +86,7 @@ class Day:
         repeated = sum(count - 1 for count in self.order_ids.values())
         return repeated + sum(count - 1 for count in self.entries.values())
 
-    def summary(self, market: MarketStatistics, samples: Iterable[LatencySample]) -> dict[str, object]:
+    def summary(self, market: MarketStatistics, samples: Iterable[LatencySamples]) -> dict[str, object]:
         """The figures of the demo's JSON that come from the session itself. P&L is gross; fees are apart."""
         users = self.users.values()
         kept = list(samples)
@@ -104,8 +104,8 @@ class Day:
             "exits_by_reason": dict(self.exits),
             "realised_pnl": str(sum((user.realised for user in users), ZERO)),
             "fees": str(sum((user.fees for user in users), ZERO)),
-            "signal_to_fill_ms": percentiles([s.milliseconds for s in kept if s.kind == "signal_to_fill"]),
-            "tick_to_exit_order_ms": percentiles([s.milliseconds for s in kept if s.kind == "tick_to_exit_order"]),
+            "signal_to_fill_ms": percentiles([value for s in kept if s.kind == "signal_to_fill" for value in s.milliseconds]),
+            "tick_to_exit_order_ms": percentiles([value for s in kept if s.kind == "tick_to_exit_order" for value in s.milliseconds]),
             "events_published": self.events,
             "seq_gaps": self.seq_gaps,
             "duplicate_orders": self.duplicate_orders,

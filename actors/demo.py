@@ -14,7 +14,7 @@ import redis
 from actors.day import Day
 from actors.market_progress import MARKET_STATISTICS, MarketStatistics
 from actors.system import System
-from actors.wire import BeginSession, LatencySample, decode_latency, encode
+from actors.wire import BeginSession, LatencySamples, decode_latency, encode
 from runtime import channels
 from runtime.errors import ServerUnavailable
 from runtime.events import PublicEvent
@@ -71,7 +71,7 @@ class DemoSession:
         payload = cast("bytes | None", self._redis.get(MARKET_STATISTICS))
         return MarketStatistics() if payload is None else _decode_statistics(payload)
 
-    def latencies(self) -> list[LatencySample]:
+    def latencies(self) -> list[LatencySamples]:
         entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(channels.LATENCY))
         return [decode_latency(fields[b"m"]) for _, fields in entries]
 

@@ -8,9 +8,12 @@ from decimal import Decimal
 from typing import Protocol
 
 from adapters.brokers.paper import PaperVenue
+from runtime.engine.entering import SIGNAL_TIME_TO_LIVE
 from runtime.market import InstrumentId, Quote
-from runtime.orders import Order, OrderEvent
+from runtime.orders import Leg, Order, OrderEvent, OrderRejected
 from runtime.paper import PaperExchange
+from runtime.session import Mode
+from runtime.state import OrderState
 
 
 class LiveDesk(Protocol):
@@ -20,7 +23,7 @@ class LiveDesk(Protocol):
 
     def submit(self, order: Order, ts: datetime) -> None: ...
 
-    def cancel(self, user_id: str, order_id: str, ts: datetime) -> None: ...
+    def cancel(self, order: Order, ts: datetime) -> None: ...
 
     def reconcile(self, user_id: str, orders: Sequence[Order], ts: datetime) -> None:
         """A trader has just been restored with these orders open: find out what became of them, and report it."""
@@ -48,3 +51,47 @@ class PaperDesk:
         for quote in quotes:
             self.quotes[quote.instrument] = quote
         return self._venue.on_quotes(quotes, ts)
+
+
+class OrderRouter:
+    """The one place from which orders leave: each goes to the paper or to the live desk, as its mode says."""
+
+    def __init__(self, paper: PaperDesk, live: LiveDesk | None) -> None:
+        """Without `live`, live orders are rejected."""
+        self._paper, self._live = paper, live
+
+    def submit(self, order: Order, ts: datetime, *, slippage_percent: Decimal) -> list[OrderEvent]:
+        """What is known of the order at once."""
+        if order.mode is Mode.PAPER:
+            return self._paper.submit(order, ts, slippage_percent=slippage_percent)
+        if self._live is None:
+            return [OrderRejected(ts=ts, order_id=order.order_id, reason="this host has no live desk")]
+        self._live.submit(order, ts)
+        return []
+
+    def cancel(self, order: Order, ts: datetime) -> list[OrderEvent]:
+        if order.mode is Mode.PAPER:
+            return self._paper.cancel(order.order_id, ts)
+        if self._live is not None:
+            self._live.cancel(order, ts)
+        return []
+
+    def find_again(self, user_id: str, states: Sequence[OrderState], now: datetime, *, slippage_percent: Decimal) -> list[OrderEvent]:
+        """A restored trader's open orders. A live desk looks them up. The paper book died with the process before us, and the
+        journal knows what was in it: an entry that was to be cancelled, or whose signal has grown old meanwhile, is called off,
+        the others are placed again.
+        """
+        live = [state.order for state in states if state.order.mode is Mode.LIVE]
+        if live and self._live is not None:
+            self._live.reconcile(user_id, live, now)
+        answers: list[OrderEvent] = []
+        for state in states:
+            order = state.order
+            if order.mode is Mode.LIVE:
+                continue
+            stale = order.leg is Leg.ENTRY and now - order.created_at > SIGNAL_TIME_TO_LIVE
+            if state.cancel_requested or stale:
+                answers += self._paper.cancel(order.order_id, now)
+            else:
+                answers += self._paper.submit(order, now, slippage_percent=slippage_percent)
+        return answers

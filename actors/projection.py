@@ -6,7 +6,7 @@ They can be dropped and rebuilt at any time; nothing in the runtime reads them t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from runtime.events import EventType, PublicEvent
@@ -28,31 +28,44 @@ _POSITION_STATUS = {
     EventType.POSITION_CHANGED: "OPEN",
     EventType.POSITION_CLOSED: "CLOSED",
 }
+_BEGINNINGS = frozenset({EventType.ORDER_SUBMITTED, EventType.POSITION_OPENED, EventType.SIGNAL})
 _FILLS = frozenset({EventType.ORDER_PARTIALLY_FILLED, EventType.ORDER_FILLED})
 
 
-def project(events: Iterable[PublicEvent]) -> Documents:
-    """Fields to upsert, later events over earlier ones. Projecting the same events again changes nothing."""
-    documents: Documents = defaultdict(dict)
+def project(events: Iterable[PublicEvent]) -> tuple[Documents, Documents]:
+    """Documents that begin with these events, and fields to set in others; later events over earlier ones.
+
+    Projecting events again changes nothing, provided that what begins and is there already has its fields set like the others.
+    """
+    begun: Documents = defaultdict(dict)
+    changed: Documents = defaultdict(dict)
     for event in events:
-        if (status := _ORDER_STATUS.get(event.type)) is not None:
-            _merge(documents["orders"], str(event.data["order_id"]), event, status=status)
-            if event.type in _FILLS:
-                _merge(documents["trades"], event.event_id, event)
-        elif (status := _POSITION_STATUS.get(event.type)) is not None:
-            _merge(documents["positions"], str(event.data["position_id"]), event, status=status)
-        elif event.type is EventType.SIGNAL:
-            _merge(documents["execution_logs"], _decision_id(event), event, decision="TAKEN", signal_seq=event.seq)
-        elif event.type is EventType.SIGNAL_SKIPPED:
-            _merge(documents["execution_logs"], _decision_id(event), event, decision="SKIPPED")
-    return documents
+        for collection, key, more in _changes(event):
+            begins = event.type in _BEGINNINGS or collection == "trades"
+            documents = (begun if begins or key in begun[collection] else changed)[collection]
+            _merge(documents, key, event, more)
+    return begun, changed
+
+
+def _changes(event: PublicEvent) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(collection, `_id`, fields besides those of the event)."""
+    if (status := _ORDER_STATUS.get(event.type)) is not None:
+        yield "orders", str(event.data["order_id"]), {"status": status}
+        if event.type in _FILLS:
+            yield "trades", event.event_id, {}
+    elif (status := _POSITION_STATUS.get(event.type)) is not None:
+        yield "positions", str(event.data["position_id"]), {"status": status}
+    elif event.type is EventType.SIGNAL:
+        yield "execution_logs", _decision_id(event), {"decision": "TAKEN", "signal_seq": event.seq}
+    elif event.type is EventType.SIGNAL_SKIPPED:
+        yield "execution_logs", _decision_id(event), {"decision": "SKIPPED"}
 
 
 def _decision_id(event: PublicEvent) -> str:
     return f"{event.user_id}:{event.data['signal_id']}"
 
 
-def _merge(documents: dict[str, dict[str, Any]], key: str, event: PublicEvent, **more: Any) -> None:
+def _merge(documents: dict[str, dict[str, Any]], key: str, event: PublicEvent, more: dict[str, Any]) -> None:
     fields = {name: value for name, value in event.data.items() if name != "context"}
     document = documents.setdefault(key, {"user_id": event.user_id})
     document.update(fields, ts=event.ts, seq=event.seq, **more)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import datetime, timedelta
+from random import Random
 
 import msgspec
 from loguru import logger
@@ -19,20 +20,22 @@ from actors.inbox import Command, Inbox, Item, PriceBatch, Report, Silence
 from actors.kill_switch import KillSwitch
 from actors.outbox import Outbox
 from actors.pace import report
+from actors.recovery import Recovery
 from actors.streams import is_after, unless_redis_is_away
 from actors.trading_floor import Stopwatch, TradingFloor, Turned
-from actors.user_trader import UserTrader, replay
+from actors.user_trader import UserTrader
 from actors.wire import ForAll, ForUser, HostMessage, decode_host_message, decode_prices, decode_signal, encode
 from runtime import channels
 from runtime.errors import Fenced, ServerUnavailable
-from runtime.events import EngineInput, FeedChanged, HaltTrading, Heartbeat, ResumeTrading, SessionRecovered, SignalArrived
+from runtime.events import EngineInput, FeedChanged, HaltTrading, Heartbeat, ResumeTrading, SignalArrived
 from runtime.market import InstrumentId
 from runtime.orders import OrderEvent
 from runtime.ports import Bus, Clock, Journal, Store, Subscription
 from runtime.state import SessionStatus
 
-SNAPSHOT_EVERY = 500
+SNAPSHOT_EVERY = 100
 """Journal records after which a trader's state is saved, to bound the length of a recovery."""
+SNAPSHOTS_AT_ONCE = 500
 
 
 SILENCE_SECONDS = 5.0
@@ -59,7 +62,7 @@ class TraderHost:
         self.host_id = host_id
         self.ready = asyncio.Event()
         self._bus, self._journal, self._store, self._clock = bus, journal, store, clock
-        self.outbox = Outbox(bus, store, clock)
+        self.outbox = Outbox(bus, store, clock, journal)
         self._answers = Answers(bus, store, journal)
         self.floor = TradingFloor(journal=journal, outbox=self.outbox, desk=PaperDesk(), live=live)
         self._inbox = Inbox()
@@ -70,6 +73,7 @@ class TraderHost:
         self._cursor_key, self._signals_cursor_key = f"shoal:cursor:{host_id}", f"shoal:cursor:{host_id}:signals"
         self._feed_up = True
         self._kill_switch = KillSwitch()
+        self._recovery = Recovery(floor=self.floor, outbox=self.outbox, journal=journal, store=store, kill_switch=self._kill_switch)
         self._held: set[InstrumentId] = set()
         self._heartbeat = heartbeat
         self._housekeeping = housekeeping
@@ -100,40 +104,12 @@ class TraderHost:
         self._commands_cursor = (await self._bus.get_key(self._cursor_key) or b"0").decode()
         newest = await self._bus.last_id(channels.SIGNALS)
         self._signals_cursor = (await self._bus.get_key(self._signals_cursor_key) or newest.encode()).decode()
-        for session in await self._store.find("sessions", {"host": self.host_id, "active": True}):
-            await self._load_if_sound(str(session["_id"]))
+        sessions = await self._store.find("sessions", {"host": self.host_id, "active": True})
+        await self._recovery.load([str(session["_id"]) for session in sessions], self._venue_time())
         if all(trader.state.is_idle for trader in self.floor.traders.values()):  # what was said before concerns nobody here
             self._signals_cursor = newest
         await self._bus.set_key(self._signals_cursor_key, self._signals_cursor.encode())
         await report(self._bus, self.host_id, 0)
-
-    async def _load_if_sound(self, user_id: str) -> UserTrader | None:
-        """None when this user's journal cannot be replayed: a fault to be looked into, but no reason to fail the neighbours."""
-        try:
-            return await self._load(user_id)
-        except ServerUnavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 - a poisoned journal must not take the host down
-            logger.opt(exception=True).error("user {} cannot be recovered: {}", user_id, error)
-            await self._store.upsert("sessions", {user_id: {"status": "FAILED", "reason": f"{type(error).__name__} on recovery"}})
-            return None
-
-    async def _load(self, user_id: str) -> UserTrader:
-        """Bring a user's trader to life as a new incarnation and let it converge before it hears of anything new."""
-        epoch = await self._store.increment("sessions", user_id, "epoch")
-        state, number, records = await replay(self._journal, user_id)
-        await self.outbox.resume(user_id, records)
-        state.epoch = epoch
-        trader = UserTrader(user_id, state=state, number=number, epoch=epoch)
-        self.floor.admit(trader)
-        if state.is_idle:
-            return trader
-        await self.floor.settle(await self.floor.take(trader, SessionRecovered(ts=self._venue_time(), epoch=epoch)))
-        await self.floor.settle(await self._follow_kill_switch(trader))
-        for event in self.floor.find_again(trader, self._venue_time()):
-            await self.floor.settle(await self.floor.take_for(user_id, event))
-        logger.info("user {} recovered on {} at epoch {} after {} records", user_id, self.host_id, epoch, number)
-        return trader
 
     async def _catch_up_with_market(self) -> None:
         """Newest quotes and venue time, for a newcomer or after a gap in the price channel."""
@@ -230,14 +206,15 @@ class TraderHost:
     async def _for_all(self, event: EngineInput) -> None:
         if isinstance(event, HaltTrading | ResumeTrading):
             self._kill_switch.turn(event)
-        turned = [turn for trader in list(self.floor.traders.values()) for turn in await self.floor.take(trader, event)]
-        await self.floor.settle(turned)
+        await self.floor.run([(user_id, event) for user_id in self.floor.traders], encoded=encode(event).decode())
         if isinstance(event, HaltTrading | ResumeTrading):
             await unless_redis_is_away(self._bus.publish(channels.ACKNOWLEDGED, f"{event.command_id}@{self.host_id}".encode()))
 
     async def _for_user(self, user_id: str, event: EngineInput) -> None:
-        trader = self.floor.traders.get(user_id) or await self._load_if_sound(user_id)
-        if trader is None:
+        if user_id not in self.floor.traders:
+            await self._recovery.load([user_id], self._venue_time())
+        trader = self.floor.traders.get(user_id)
+        if trader is None:  # it cannot be recovered
             return
         turned = await self.floor.take(trader, event)
         turned += await self._follow_kill_switch(self.floor.traders.get(user_id, trader))
@@ -263,12 +240,12 @@ class TraderHost:
 
     async def _evict(self, trader: UserTrader) -> None:
         """An idle trader's state is in the snapshot; the next command brings it back."""
-        await self._journal.save_snapshot(trader.user_id, trader.number, trader.snapshot())
+        await self._journal.save_snapshots({trader.user_id: (trader.number, trader.snapshot())})
         self.floor.dismiss(trader.user_id)
 
     async def _on_reports(self, reports: list[Report]) -> None:
         """News of a user who is not here concerns no order of ours: whoever has the user has asked the broker himself."""
-        await self.floor.settle([turn for report in reports for turn in await self.floor.take_for(report.user_id, report.event)])
+        await self.floor.run(reports)
         await self._report_held()
 
     # --- market ---
@@ -278,8 +255,7 @@ class TraderHost:
         if self._feed_up:
             self._feed_up = False
             await self._tell_running(FeedChanged(ts=ts, up=False, reason="no market data"))
-        if turned := await self.floor.wake_due(ts):
-            await self.floor.settle(turned)
+        if await self.floor.wake_due(ts):
             await self._report_held()
 
     async def _on_prices(self, batch: PriceBatch) -> None:
@@ -293,11 +269,9 @@ class TraderHost:
         await self._pull_signals(prices.signals_id)
         self._now = max(self._now or prices.ts, prices.ts)
         floor, stopwatch = self.floor, Stopwatch(tick_received_at_ns=batch.received_at_ns)
-        if not is_old and (turned := await floor.on_prices(prices)):
-            await floor.settle(turned, stopwatch)
-            await self._report_held()
-        if turned := await floor.wake_due(self._now):
-            await floor.settle(turned, stopwatch)
+        acted = not is_old and await floor.on_prices(prices, stopwatch)
+        acted |= await floor.wake_due(self._now, stopwatch)
+        if acted:
             await self._report_held()
         if prices.feed_up != self._feed_up:
             self._feed_up = prices.feed_up
@@ -328,19 +302,15 @@ class TraderHost:
         if not users:
             return
         event = SignalArrived(ts=max(self._now or signal.ts, signal.ts), signal=signal)
-        encoded = encode(event)
-        turned = [
-            turn
-            for user_id in list(users)
-            if not (trader := self.floor.traders[user_id]).engine.has_seen(signal)
-            for turn in await self.floor.take(trader, event, encode_input=lambda _: encoded)
-        ]
-        await self.floor.settle(turned, Stopwatch(candle_closed_at_ns=message.closed_at_ns))
+        waiting = [user_id for user_id in users if not self.floor.traders[user_id].engine.has_seen(signal)]
+        Random(signal.signal_id).shuffle(waiting)  # another order for every signal: nobody is always the last
+        stopwatch = Stopwatch(candle_closed_at_ns=message.closed_at_ns)
+        await self.floor.run([(user_id, event) for user_id in waiting], stopwatch, encoded=encode(event).decode())
         await self._report_held()
 
     async def _tell_running(self, event: EngineInput) -> None:
-        running = [trader for trader in self.floor.traders.values() if trader.state.status is not SessionStatus.STOPPED]
-        await self.floor.settle([turn for trader in running for turn in await self.floor.take(trader, event)])
+        running = [user_id for user_id, trader in self.floor.traders.items() if trader.state.status is not SessionStatus.STOPPED]
+        await self.floor.run([(user_id, event) for user_id in running], encoded=encode(event).decode())
 
     async def _beat(self, last_tick_at: datetime) -> None:
         now = self._venue_time()
@@ -351,11 +321,13 @@ class TraderHost:
 
     async def _housekeep(self, now: datetime) -> None:
         """A snapshot is taken only when all events are out: recovery republishes from the records behind it."""
-        self._next_housekeeping = now + self._housekeeping
         if not self.outbox.is_drained:
             return
-        for trader in [t for t in self.floor.traders.values() if t.since_snapshot >= SNAPSHOT_EVERY]:
-            await self._journal.save_snapshot(trader.user_id, trader.number, trader.snapshot())
+        self._next_housekeeping = now + self._housekeeping
+        due = [trader for trader in self.floor.traders.values() if trader.since_snapshot >= SNAPSHOT_EVERY]
+        for start in range(0, len(due), SNAPSHOTS_AT_ONCE):
+            some = due[start : start + SNAPSHOTS_AT_ONCE]
+            await self._journal.save_snapshots({trader.user_id: (trader.number, trader.snapshot()) for trader in some})
 
     async def _report_held(self) -> None:
         held = self.floor.held_instruments()

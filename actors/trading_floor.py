@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import heapq
+import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import islice
+from typing import TypeAlias
 
 import msgspec
 from loguru import logger
 
-from actors.desk import LiveDesk, PaperDesk
+from actors.desk import LiveDesk, OrderRouter, PaperDesk
 from actors.outbox import Outbox
-from actors.user_trader import EncodeInput, UserTrader, replay
-from actors.wire import decode_input, encode
-from runtime.engine.entering import SIGNAL_TIME_TO_LIVE
+from actors.user_trader import UserTrader, replay
+from actors.wake_ups import WakeUps
+from actors.wire import decode_input
 from runtime.events import (
     CancelOrder,
     Effect,
@@ -31,9 +33,8 @@ from runtime.events import (
     Watch,
 )
 from runtime.market import InstrumentId, Prices, Quote
-from runtime.orders import Leg, Order, OrderEvent, OrderRejected
+from runtime.orders import Leg, Order, OrderEvent
 from runtime.ports import Journal
-from runtime.session import Mode
 from runtime.triggers import TriggerBook
 
 
@@ -52,6 +53,16 @@ class Stopwatch(msgspec.Struct, frozen=True):
     tick_received_at_ns: int = 0
 
 
+NOT_MEASURED = Stopwatch()
+CHUNK = 256
+"""Traders whose records are written together while the next ones decide."""
+YIELD_EVERY = 64
+
+Input: TypeAlias = tuple[str, EngineInput]
+"""(user id, what its trader is to take in)."""
+Answer: TypeAlias = tuple[str, OrderEvent]
+
+
 class TradingFloor:
     """Traders, their watches and wake-ups, the paper desk and the outbox of one host."""
 
@@ -61,13 +72,12 @@ class TradingFloor:
         """strategy key -> users, in order of arrival."""
         self.fenced: list[UserTrader] = []
         """Dismissed because a newer incarnation has written to their journals; for the host to draw its conclusion."""
-        self.live = live
-        """Where live orders go; without it they are rejected."""
         self._journal, self._outbox, self.desk = journal, outbox, desk
+        self._router = OrderRouter(desk, live)
         self._triggers = TriggerBook()
-        self._wakes: dict[str, datetime] = {}
-        self._wake_heap: list[tuple[datetime, str]] = []
+        self._wakes = WakeUps()
         self._many_positions: set[str] = set()
+        self._with_orders: set[str] = set()
 
     # --- who is here ---
 
@@ -85,8 +95,9 @@ class TradingFloor:
             return
         for slot in trader.state.slots:
             self._triggers.unwatch((user_id, slot))
-        self._wakes.pop(user_id, None)
+        self._wakes.cancel(user_id)
         self._many_positions.discard(user_id)
+        self._with_orders.discard(user_id)
         for users in self.subscribers.values():
             users.pop(user_id, None)
 
@@ -102,65 +113,111 @@ class TradingFloor:
     def held_instruments(self) -> set[InstrumentId]:
         """What open positions and working orders need prices of."""
         held = self._triggers.instruments()
-        for trader in self.traders.values():
-            held.update(order.order.instrument.id for order in trader.state.orders.values())
+        for user_id in self._with_orders:
+            held.update(order.order.instrument.id for order in self.traders[user_id].state.orders.values())
         return held
 
     # --- inputs ---
 
-    async def take(self, trader: UserTrader, event: EngineInput, *, encode_input: EncodeInput = encode) -> list[Turned]:
-        """Apply one input. A trader whose own data makes its engine fail is reloaded and suspended; the others never notice."""
+    async def take(self, trader: UserTrader, event: EngineInput, *, encoded: str | None = None) -> list[Turned]:
+        """Apply one input. A trader whose own data makes its engine fail is reloaded and suspended; the others never notice.
+
+        `encoded`: the input as JSON, where many traders take the same one.
+        """
         try:
-            record, effects = trader.take(event, encode_input=encode_input)
+            record, effects = trader.take(event, encoded=encoded)
         except Exception as error:  # noqa: BLE001 - the one place where a poisoned trader must not take its neighbours down
             logger.opt(exception=True).error("trader {} failed on {}: {}", trader.user_id, type(event).__name__, error)
             return await self._suspend(trader, event.ts, error)
         for effect in effects:
             self._apply_locally(trader, effect)
+        if trader.state.orders:
+            self._with_orders.add(trader.user_id)
+        else:
+            self._with_orders.discard(trader.user_id)
         return [Turned(trader, record, effects)]
 
-    async def on_prices(self, prices: Prices) -> list[Turned]:
-        """Fills of resting orders first, then the levels touched, in the order of the quotes."""
-        turned: list[Turned] = []
-        for user_id, event in self.desk.on_quotes(prices.quotes, prices.ts):
-            turned += await self.take_for(user_id, event)
-        for quote in prices.quotes:
-            for user_id, slot in self._triggers.touched(quote.instrument, quote.price):
-                event = PriceTouched(ts=prices.ts, slot=slot, instrument=quote.instrument, price=quote.price, bid=quote.bid, ask=quote.ask)
-                turned += await self.take_for(user_id, event)
-        if self._many_positions:
-            turned += await self._check_joint_losses(prices)
-        return turned
+    async def on_prices(self, prices: Prices, stopwatch: Stopwatch = NOT_MEASURED) -> bool:
+        """Fills of resting orders first, then the levels touched, in the order of the quotes. Whether anything happened."""
+        fills = self.desk.on_quotes(prices.quotes, prices.ts)
+        await self.run(fills, stopwatch)
+        touched = [
+            (user_id, PriceTouched(ts=prices.ts, slot=slot, instrument=quote.instrument, price=quote.price, bid=quote.bid, ask=quote.ask))
+            for quote in prices.quotes
+            for user_id, slot in self._triggers.touched(quote.instrument, quote.price)
+        ]
+        await self.run(touched, stopwatch)
+        losses = self._joint_losses(prices)
+        await self.run(losses, stopwatch)
+        return bool(fills or touched or losses)
 
-    async def wake_due(self, now: datetime) -> list[Turned]:
-        turned: list[Turned] = []
-        while self._wake_heap and self._wake_heap[0][0] <= now:
-            ts, user_id = heapq.heappop(self._wake_heap)
-            if self._wakes.get(user_id) == ts:
-                del self._wakes[user_id]
-                turned += await self.take_for(user_id, TimeAdvanced(ts=now))
-        return turned
+    async def wake_due(self, now: datetime, stopwatch: Stopwatch = NOT_MEASURED) -> bool:
+        due = self._wakes.due(now)
+        await self.run([(user_id, TimeAdvanced(ts=now)) for user_id in due], stopwatch)
+        return bool(due)
 
     # --- journal first, act second ---
 
-    async def settle(self, turned: Sequence[Turned], stopwatch: Stopwatch = Stopwatch()) -> None:  # noqa: B008 - frozen
-        """Make the records durable, act on their effects, and go on with what the desk answers until all is quiet."""
-        while turned:
-            fenced = set(await self._journal.append([item.record for item in turned]))
-            for item in turned:
-                item.trader.unsettled.clear()
-            for user_id in fenced:
-                logger.warning("user {} was taken over by a newer incarnation: dismissed here", user_id)
-                self.dismiss(user_id)
-            self.fenced += {item.trader.user_id: item.trader for item in turned if item.trader.user_id in fenced}.values()
-            # Everybody's orders are out before the first answer is taken in: nobody waits for another one's fill.
-            answers = [
-                (item.record.user_id, event) for item in turned if item.record.user_id not in fenced for event in self._act(item, stopwatch)
-            ]
-            turned = [turn for user_id, event in answers for turn in await self.take_for(user_id, event)]
+    async def run(self, inputs: Iterable[Input], stopwatch: Stopwatch = NOT_MEASURED, *, encoded: str | None = None) -> None:
+        """Decide on the inputs, make the records durable, act on them, and go on with what the desk answers until all is quiet.
+
+        While the records of one chunk are written the next chunk decides, and a chunk's orders leave as soon as it is durable.
+        All orders of a round are out before the first answer is taken in: nobody waits for another one's fill.
+        """
+        with self._outbox.held():  # publishing comes behind the decisions
+            answers = await self._round(inputs, stopwatch, encoded)
+        while answers:
+            answers = await self._round(answers, NOT_MEASURED, None)
+
+    async def settle(self, turned: Sequence[Turned]) -> None:
+        """Go on with inputs that were applied already."""
+        if turned:
+            await self.run(await self._commit(turned, NOT_MEASURED))
+
+    async def _round(self, inputs: Iterable[Input], stopwatch: Stopwatch, encoded: str | None) -> list[Answer]:
+        answers: list[Answer] = []
+        writing: asyncio.Task[list[Answer]] | None = None
+        waiting = iter(inputs)
+        try:
+            while chunk := list(islice(waiting, CHUNK)):
+                turned = await self._decide(chunk, encoded)
+                if writing is not None:
+                    answers += await writing
+                writing = asyncio.create_task(self._commit(turned, stopwatch))
+                await asyncio.sleep(0)  # the driver has the batch before the next chunk is decided
+            if writing is not None:
+                answers += await writing
+        finally:
+            if writing is not None:
+                writing.cancel()
+        return answers
+
+    async def _decide(self, chunk: Sequence[Input], encoded: str | None) -> list[Turned]:
+        turned: list[Turned] = []
+        for position, (user_id, event) in enumerate(chunk, start=1):
+            trader = self.traders.get(user_id)
+            if trader is not None:
+                turned += await self.take(trader, event, encoded=encoded)
+            if position % YIELD_EVERY == 0:
+                await asyncio.sleep(0)  # orders of the chunk before leave
+        return turned
+
+    async def _commit(self, turned: Sequence[Turned], stopwatch: Stopwatch) -> list[Answer]:
+        """What the desk answers to the orders among the effects, once all records are durable."""
+        fenced = set(await self._journal.append([item.record for item in turned]))
+        for item in turned:
+            item.trader.settled(item.record)
+        for user_id in fenced:
+            logger.warning("user {} was taken over by a newer incarnation: dismissed here", user_id)
+            self.dismiss(user_id)
+        self.fenced += {item.trader.user_id: item.trader for item in turned if item.trader.user_id in fenced}.values()
+        answers: list[Answer] = []
+        for item in turned:
+            if item.record.user_id not in fenced:
+                answers += [(item.record.user_id, event) for event in self._act(item, stopwatch)]
+        return answers
 
     def _act(self, item: Turned, stopwatch: Stopwatch) -> list[OrderEvent]:
-        """What the desk answers to the orders among the effects."""
         answers: list[OrderEvent] = []
         trader, texts, published = item.trader, item.record.events, 0
         first_seq = item.record.last_seq - len(texts) + 1
@@ -170,52 +227,27 @@ class TradingFloor:
                     self._outbox.put(trader.user_id, first_seq + published, texts[published])
                     published += 1
                 case SubmitOrder(order):
-                    if order.leg is Leg.ENTRY and stopwatch.candle_closed_at_ns:
-                        self._outbox.measure_fill_of(order.order_id, stopwatch.candle_closed_at_ns)
-                    answers += self._send(trader, order, item.record.ts)
-                    if order.leg is Leg.EXIT and stopwatch.tick_received_at_ns:
-                        self._outbox.sample("tick_to_exit_order", (time.time_ns() - stopwatch.tick_received_at_ns) / 1e6)
+                    answers += self._router.submit(order, item.record.ts, slippage_percent=trader.state.config.slippage_percent)
+                    self._measure(order, stopwatch)
                 case CancelOrder(order_id):
-                    answers += self._call_off(trader, order_id, item.record.ts)
+                    if (live := trader.state.orders.get(order_id)) is not None:
+                        answers += self._router.cancel(live.order, item.record.ts)
                 case _:
                     pass  # watches and wake-ups were applied when the input was taken
         return answers
 
-    # --- paper or live ---
+    def _measure(self, order: Order, stopwatch: Stopwatch) -> None:
+        if order.leg is Leg.ENTRY and stopwatch.candle_closed_at_ns:
+            self._outbox.sample("signal_to_order", (time.time_ns() - stopwatch.candle_closed_at_ns) / 1e6)
+            self._outbox.measure_fill_of(order.order_id, stopwatch.candle_closed_at_ns)
+        elif order.leg is Leg.EXIT and stopwatch.tick_received_at_ns:
+            self._outbox.sample("tick_to_exit_order", (time.time_ns() - stopwatch.tick_received_at_ns) / 1e6)
 
-    def _send(self, trader: UserTrader, order: Order, ts: datetime) -> list[OrderEvent]:
-        """The one place from which orders leave."""
-        if trader.state.config.mode is Mode.PAPER:
-            return self.desk.submit(order, ts, slippage_percent=trader.state.config.slippage_percent)
-        if self.live is None:
-            return [OrderRejected(ts=ts, order_id=order.order_id, reason="this host has no live desk")]
-        self.live.submit(order, ts)
-        return []
-
-    def _call_off(self, trader: UserTrader, order_id: str, ts: datetime) -> list[OrderEvent]:
-        if trader.state.config.mode is Mode.PAPER:
-            return self.desk.cancel(order_id, ts)
-        if self.live is not None:
-            self.live.cancel(trader.user_id, order_id, ts)
-        return []
-
-    def find_again(self, trader: UserTrader, now: datetime) -> list[OrderEvent]:
-        """A restored trader's open orders. A live desk looks them up; the paper book died with the process before us, and the
-        journal knows what was in it: an entry that was to be cancelled, or whose signal has grown old meanwhile, is called off,
-        the others are placed again.
-        """
-        live_orders = list(trader.state.orders.values())
-        if trader.state.config.mode is Mode.LIVE and self.live is not None:
-            self.live.reconcile(trader.user_id, [live.order for live in live_orders], now)
-            return []
-        answers: list[OrderEvent] = []
-        for live in live_orders:
-            stale = live.order.leg is Leg.ENTRY and now - live.order.created_at > SIGNAL_TIME_TO_LIVE
-            if live.cancel_requested or stale:
-                answers += self._call_off(trader, live.order.order_id, now)
-            else:
-                answers += self._send(trader, live.order, now)
-        return answers
+    def find_again(self, trader: UserTrader, now: datetime) -> list[Answer]:
+        """What the desk says at once of a restored trader's open orders."""
+        slippage = trader.state.config.slippage_percent
+        events = self._router.find_again(trader.user_id, list(trader.state.orders.values()), now, slippage_percent=slippage)
+        return [(trader.user_id, event) for event in events]
 
     def _apply_locally(self, trader: UserTrader, effect: Effect) -> None:
         """Watches and wake-ups live in this process only: nobody outside can see them, so they need not wait for the journal."""
@@ -228,10 +260,9 @@ class TradingFloor:
                 self._triggers.unwatch((user_id, slot))
                 self._note_positions(trader)
             case WakeAt(None):
-                self._wakes.pop(user_id, None)
+                self._wakes.cancel(user_id)
             case WakeAt(datetime() as ts):
-                self._wakes[user_id] = ts
-                heapq.heappush(self._wake_heap, (ts, user_id))
+                self._wakes.set(user_id, ts)
             case _:
                 pass
 
@@ -241,18 +272,14 @@ class TradingFloor:
         else:
             self._many_positions.discard(trader.user_id)
 
-    async def take_for(self, user_id: str, event: EngineInput) -> list[Turned]:
-        trader = self.traders.get(user_id)
-        return [] if trader is None else await self.take(trader, event)
-
-    async def _check_joint_losses(self, prices: Prices) -> list[Turned]:
-        turned: list[Turned] = []
+    def _joint_losses(self, prices: Prices) -> list[Input]:
+        reached: list[Input] = []
         for user_id in sorted(self._many_positions):
             trader = self.traders[user_id]
             marks = self._marks(position.instrument.id for position in trader.state.open_positions)
             if trader.engine.loss_limit_reached(marks):
-                turned += await self.take(trader, LossLimitTouched(ts=prices.ts, marks=marks))
-        return turned
+                reached.append((user_id, LossLimitTouched(ts=prices.ts, marks=marks)))
+        return reached
 
     def _marks(self, instruments: Iterable[InstrumentId]) -> dict[InstrumentId, float]:
         quotes: dict[InstrumentId, Quote] = self.desk.quotes
@@ -264,7 +291,7 @@ class TradingFloor:
         self.dismiss(trader.user_id)
         state.epoch = trader.epoch
         healthy = UserTrader(trader.user_id, state=state, number=number, epoch=trader.epoch)
-        for record in trader.unsettled:
+        for record in [record for record in trader.unsettled if record.number > number]:
             healthy.engine.process(decode_input(record.input))
             healthy.number = record.number
         self.admit(healthy)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 
 from actors.wire import decode_input, encode
@@ -14,8 +12,6 @@ from runtime.state import EngineState, decode_state, encode_state
 
 _encode_event = msgspec.json.Encoder().encode
 _decode_event = msgspec.json.Decoder(PublicEvent).decode
-
-EncodeInput = Callable[[EngineInput], bytes]
 
 
 class UserTrader:
@@ -36,8 +32,8 @@ class UserTrader:
     def state(self) -> EngineState:
         return self.engine.state
 
-    def take(self, event: EngineInput, *, encode_input: EncodeInput = encode) -> tuple[JournalRecord, list[Effect]]:
-        """Apply one input; the record must be durable before any of the effects is acted on.
+    def take(self, event: EngineInput, *, encoded: str | None = None) -> tuple[JournalRecord, list[Effect]]:
+        """Apply one input; the record must be durable before any of the effects is acted on. `encoded`: the input as JSON.
 
         Raises whatever a faulty configuration makes the engine raise; the trader must then be set aside.
         """
@@ -49,12 +45,16 @@ class UserTrader:
             number=self.number,
             epoch=self.epoch,
             ts=event.ts,
-            input=encode_input(event).decode(),
-            events=tuple(_encode_event(effect.event).decode() for effect in effects if isinstance(effect, Publish)),
+            input=encoded or encode(event).decode(),
+            events=tuple([_encode_event(effect.event).decode() for effect in effects if isinstance(effect, Publish)]),
             last_seq=self.engine.state.seq,
         )
         self.unsettled.append(record)
         return record, effects
+
+    def settled(self, record: JournalRecord) -> None:
+        """Told when a record, and so every one before it, is durable."""
+        self.unsettled = [later for later in self.unsettled if later.number > record.number]
 
     def snapshot(self) -> bytes:
         self.since_snapshot = 0
@@ -63,15 +63,19 @@ class UserTrader:
 
 async def replay(journal: Journal, user_id: str, *, from_snapshot: bool = True) -> tuple[EngineState, int, list[JournalRecord]]:
     """Rebuild a user's state from snapshot and journal: (state, last number, the records after the snapshot)."""
-    snapshot = await journal.load_snapshot(user_id) if from_snapshot else None
+    snapshot = (await journal.load_snapshots([user_id])).get(user_id) if from_snapshot else None
+    number = 0 if snapshot is None else snapshot[0]
+    return fold(user_id, snapshot, [record async for record in journal.read(user_id, after=number)])
+
+
+def fold(user_id: str, snapshot: tuple[int, bytes] | None, records: list[JournalRecord]) -> tuple[EngineState, int, list[JournalRecord]]:
+    """The state that these records, the ones after the snapshot, lead to; the last number, and the records."""
     number, state = (0, EngineState(user_id=user_id)) if snapshot is None else (snapshot[0], decode_state(snapshot[1]))
     engine = TradingEngine(state)
-    records: list[JournalRecord] = []
-    async for record in journal.read(user_id, after=number):
+    for record in records:
         state.epoch = record.epoch
         engine.process(decode_input(record.input))
         number = record.number
-        records.append(record)
     return state, number, records
 
 

@@ -63,11 +63,11 @@ class BeginSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 MarketRequest: TypeAlias = SetStrategies | BeginSession
 
 
-class LatencySample(msgspec.Struct, frozen=True, kw_only=True):
-    """Wall-clock milliseconds of one path: `signal_to_fill` or `tick_to_exit_order`."""
+class LatencySamples(msgspec.Struct, frozen=True, kw_only=True):
+    """Wall-clock milliseconds of one path, per order: `signal_to_order`, `signal_to_fill` or `tick_to_exit_order`."""
 
     kind: str
-    milliseconds: float
+    milliseconds: list[float]
 
 
 encode = msgspec.json.Encoder().encode
@@ -78,7 +78,7 @@ decode_market_request = msgspec.json.Decoder(MarketRequest).decode
 decode_prices = msgspec.json.Decoder(Prices).decode
 decode_input = msgspec.json.Decoder(EngineInput).decode
 decode_instruments = msgspec.json.Decoder(list[InstrumentId]).decode
-decode_latency = msgspec.json.Decoder(LatencySample).decode
+decode_latency = msgspec.json.Decoder(LatencySamples).decode
 
 __all__ = [
     "BeginSession",
@@ -86,7 +86,7 @@ __all__ = [
     "ForUser",
     "HostMessage",
     "InboundSignal",
-    "LatencySample",
+    "LatencySamples",
     "MarketRequest",
     "SetStrategies",
     "SignalMessage",

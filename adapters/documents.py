@@ -10,6 +10,7 @@ import msgspec
 
 from runtime.errors import InvalidInput
 
+_PLAIN = frozenset({str, int, float, bool, type(None), bytes})
 OPERATORS = frozenset({"$gt", "$gte", "$lt", "$lte", "$in", "$ne"})
 
 
@@ -29,6 +30,8 @@ def to_document(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def to_value(value: object) -> Any:
     """One value, as `to_document` stores it."""
+    if type(value) in _PLAIN:
+        return value
     try:
         plain = msgspec.to_builtins(value, builtin_types=(datetime, bytes), str_keys=True)
     except (TypeError, NotImplementedError) as error:

@@ -29,7 +29,7 @@ CLOCK = "shoal:clock"
 ACKNOWLEDGED = "shoal:acknowledged"
 """Channel of commands, as `user/command id`, whose effect is durable."""
 LATENCY = "shoal:latency"
-"""Stream of `wire.LatencySample`."""
+"""Stream of `wire.LatencySamples`."""
 PROGRESS = "shoal:progress"
 """Hash participant -> how far it has followed the market, for lockstep replay and `doctor`."""
 

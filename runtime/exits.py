@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, tzinfo
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from runtime.events import ExitReason
@@ -29,13 +30,21 @@ def exchange_time(instrument: Instrument, ts: datetime) -> datetime:
 
 def to_tick(price: Decimal, instrument: Instrument) -> Decimal:
     """Nearest multiple of the instrument's tick, never below one tick, written with the tick's decimals."""
-    tick = instrument.tick_size
+    return _to_tick(price, instrument.tick_size)
+
+
+def _to_tick(price: Decimal, tick: Decimal) -> Decimal:
     return max(tick, ((price / tick).to_integral_value(rounding=ROUND_HALF_EVEN) * tick).quantize(tick))
 
 
 def decimal_price(price: float, instrument: Instrument) -> Decimal:
     """A feed's float as an order price."""
-    return to_tick(Decimal(repr(price)), instrument)
+    return _decimal_price(price, instrument.tick_size)
+
+
+@lru_cache(maxsize=4096)  # thousands of traders turn the same few prices of one signal or quote
+def _decimal_price(price: float, tick: Decimal) -> Decimal:
+    return _to_tick(Decimal(repr(price)), tick)
 
 
 def distance(level: Level, entry: Decimal) -> Decimal:

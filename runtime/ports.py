@@ -85,8 +85,8 @@ class Bus(Protocol):
         """
         ...
 
-    async def published_seq(self, user_id: str) -> int:
-        """The last seq published for this user, 0 if none."""
+    async def published_seqs(self, user_ids: Sequence[str]) -> dict[str, int]:
+        """The last seq published for each of these users, 0 if none."""
         ...
 
     async def close(self) -> None: ...
@@ -110,9 +110,17 @@ class Journal(Protocol):
         """Records with `number` above `after`, ascending."""
         ...
 
-    async def save_snapshot(self, user_id: str, number: int, state: bytes) -> None: ...
+    async def read_many(self, after: Mapping[str, int]) -> dict[str, list[JournalRecord]]:
+        """Like `read` for each of these users and numbers, in few round trips."""
+        ...
 
-    async def load_snapshot(self, user_id: str) -> tuple[int, bytes] | None: ...
+    async def save_snapshots(self, snapshots: Mapping[str, tuple[int, bytes]]) -> None:
+        """Keep (number, state) of each user, unless a newer one is kept already."""
+        ...
+
+    async def load_snapshots(self, user_ids: Sequence[str]) -> dict[str, tuple[int, bytes]]:
+        """(number, state) of those users who have one."""
+        ...
 
 
 class Store(Protocol):
@@ -134,8 +142,15 @@ class Store(Protocol):
         """Documents whose fields equal those of `where` (values may be MongoDB operators `$gte`, `$lt`, `$in`, `$ne`)."""
         ...
 
-    async def increment(self, collection: str, key: str, field: str) -> int:
-        """Atomically add one and return the new value, creating document and field where absent."""
+    async def increment_many(self, collection: str, keys: Sequence[str], field: str) -> dict[str, int]:
+        """Add one to each and return the new values, creating documents and fields where absent.
+
+        No two callers ever get the same value of a key; when they meet, or an answer is lost, some values are skipped.
+        """
+        ...
+
+    async def insert_new(self, collection: str, documents: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """Insert each under its `_id`; returns the keys that were there already, whose documents stay as they are."""
         ...
 
     async def delete(self, collection: str, key: str) -> None: ...

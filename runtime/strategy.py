@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import ClassVar, Protocol, TypeAlias
 
 import msgspec
@@ -50,6 +51,10 @@ def strategy_key(name: str, parameters: Mapping[str, ParameterValue], instrument
 
     The last part is a hash of the parameters in canonical order (sorted names, JSON values).
     """
-    canonical = msgspec.json.encode(sorted(parameters.items()))
+    return _key(name, msgspec.json.encode(sorted(parameters.items())), instrument, timeframe)
+
+
+@lru_cache(maxsize=4096)  # every trader asks for the keys of its subscriptions several times a signal
+def _key(name: str, canonical: bytes, instrument: InstrumentId, timeframe: Timeframe) -> str:
     digest = hashlib.blake2s(canonical, digest_size=4).hexdigest()
     return f"{name}:{instrument}:{timeframe}:{digest}"

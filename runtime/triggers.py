@@ -5,6 +5,7 @@ A quote costs O(log n + watches touched), never O(watches): the untouched are no
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TypeAlias
 
 from sortedcontainers import SortedList
@@ -31,12 +32,13 @@ class TriggerBook:
     def __init__(self) -> None:
         self._levels: dict[InstrumentId, _Levels] = {}
         self._watches: dict[WatchOwner, tuple[InstrumentId, float | None, float | None]] = {}
+        self._watched: Counter[InstrumentId] = Counter()
 
     def __len__(self) -> int:
         return len(self._watches)
 
     def instruments(self) -> set[InstrumentId]:
-        return {instrument for instrument, _, _ in self._watches.values()}
+        return set(self._watched)
 
     def watch(self, owner: WatchOwner, instrument: InstrumentId, *, low: float | None, high: float | None) -> None:
         """Fire when a price is at or below `low`, or at or above `high`. Replaces the owner's earlier watch.
@@ -45,6 +47,7 @@ class TriggerBook:
         """
         self.unwatch(owner)
         self._watches[owner] = (instrument, low, high)
+        self._watched[instrument] += 1
         if low is None and high is None:
             return
         levels = self._levels.setdefault(instrument, _Levels())
@@ -58,6 +61,9 @@ class TriggerBook:
         if watch is None:
             return
         instrument, low, high = watch
+        self._watched[instrument] -= 1
+        if not self._watched[instrument]:
+            del self._watched[instrument]
         if low is None and high is None:
             return
         levels = self._levels[instrument]

@@ -147,8 +147,8 @@ class MemoryBus:
                 await self.publish(channels.user_events(user_id), payload)
                 published[user_id] = seq
 
-    async def published_seq(self, user_id: str) -> int:
-        return self.server.published.get(user_id, 0)
+    async def published_seqs(self, user_ids: Sequence[str]) -> dict[str, int]:
+        return {user_id: self.server.published.get(user_id, 0) for user_id in user_ids}
 
     async def close(self) -> None:
         """The server keeps what it has."""

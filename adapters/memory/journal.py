@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from runtime.events import JournalRecord
 
@@ -23,13 +23,20 @@ class MemoryJournal:
         return sorted(fenced)
 
     async def read(self, user_id: str, after: int = 0) -> AsyncIterator[JournalRecord]:
+        for record in self._after(user_id, after):
+            yield record
+
+    async def read_many(self, after: Mapping[str, int]) -> dict[str, list[JournalRecord]]:
+        return {user_id: self._after(user_id, number) for user_id, number in after.items()}
+
+    async def save_snapshots(self, snapshots: Mapping[str, tuple[int, bytes]]) -> None:
+        for user_id, (number, state) in snapshots.items():
+            if number > self._snapshots.get(user_id, (-1, b""))[0]:
+                self._snapshots[user_id] = (number, state)
+
+    async def load_snapshots(self, user_ids: Sequence[str]) -> dict[str, tuple[int, bytes]]:
+        return {user_id: self._snapshots[user_id] for user_id in user_ids if user_id in self._snapshots}
+
+    def _after(self, user_id: str, number: int) -> list[JournalRecord]:
         records = self._records.get(user_id, {})
-        for number in sorted(number for number in records if number > after):
-            yield records[number]
-
-    async def save_snapshot(self, user_id: str, number: int, state: bytes) -> None:
-        if number > self._snapshots.get(user_id, (-1, b""))[0]:
-            self._snapshots[user_id] = (number, state)
-
-    async def load_snapshot(self, user_id: str) -> tuple[int, bytes] | None:
-        return self._snapshots.get(user_id)
+        return [records[each] for each in sorted(each for each in records if each > number)]

@@ -45,10 +45,15 @@ class MemoryStore:
             found.sort(key=lambda document: _rank(_field(document, sort)), reverse=descending)
         return _copy(found[:limit] if limit else found)
 
-    async def increment(self, collection: str, key: str, field: str) -> int:
-        document = self._collections[collection].setdefault(key, {"_id": key})
-        document[field] = document.get(field, 0) + 1
-        return document[field]
+    async def increment_many(self, collection: str, keys: Sequence[str], field: str) -> dict[str, int]:
+        values: dict[str, int] = {}
+        for key in keys:
+            document = self._collections[collection].setdefault(key, {"_id": key})
+            values[key] = document[field] = document.get(field, 0) + 1
+        return values
+
+    async def insert_new(self, collection: str, documents: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        return [key for key, document in documents.items() if not await self.insert_once(collection, key, document)]
 
     async def delete(self, collection: str, key: str) -> None:
         self._collections[collection].pop(key, None)

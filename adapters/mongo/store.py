@@ -7,23 +7,26 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from pymongo import ASCENDING, DESCENDING, ReturnDocument, UpdateOne
+from pymongo import ASCENDING, DESCENDING, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from adapters.documents import to_document, to_filter, to_value
-from adapters.mongo.client import Database, only_duplicates
+from adapters.mongo.client import AsyncIOMotorCollection, Database, only_duplicates
 from adapters.mongo.collections import CANDLES, COLLECTIONS, JOURNAL
 from runtime.market import Candle, InstrumentId, Timeframe
 
 _BATCH = 5_000
 _WRITER = "_writer"
 """Field of an inserted document that tells our own insert, whose answer was lost, from somebody else's."""
+_INCREMENTED_BY = "_incremented_by"
+"""Field that tells whose increment was the last."""
+_HIDDEN = {_WRITER: False, _INCREMENTED_BY: False}
 
 
 class MongoStore:
     """Documents as `adapters.documents` describes them; those read have their key under `_id`.
 
-    A call that fails for want of a server is repeated for `patience_seconds`; a repeated `increment` may skip a number.
+    A call that fails for want of a server is repeated for `patience_seconds`; a repeated `increment_many` may skip a number.
     """
 
     def __init__(self, url: str, database: str = "shoal", *, patience_seconds: float = 30.0) -> None:
@@ -56,23 +59,38 @@ class MongoStore:
 
     async def get(self, collection: str, key: str) -> dict[str, Any] | None:
         target = self._database.collection(collection)
-        return await self._database.run(lambda: target.find_one({"_id": key}, {_WRITER: False}))
+        return await self._database.run(lambda: target.find_one({"_id": key}, _HIDDEN))
 
     async def find(
         self, collection: str, where: Mapping[str, Any], *, sort: str | None = None, descending: bool = False, limit: int = 0
     ) -> list[dict[str, Any]]:
         order = [(sort, DESCENDING if descending else ASCENDING)] if sort else []
-        cursor = self._database.collection(collection).find(to_filter(where), {_WRITER: False}, limit=limit)
+        cursor = self._database.collection(collection).find(to_filter(where), _HIDDEN, limit=limit)
         cursor = cursor.sort([*order, ("_id", ASCENDING)])
         return await self._database.run(lambda: cursor.clone().to_list(None))
 
-    async def increment(self, collection: str, key: str, field: str) -> int:
-        target = self._database.collection(collection)
-        update = {"$inc": {field: 1}}
-        after = await self._database.run(
-            lambda: target.find_one_and_update({"_id": key}, update, upsert=True, return_document=ReturnDocument.AFTER)
-        )
-        return after[field]
+    async def increment_many(self, collection: str, keys: Sequence[str], field: str) -> dict[str, int]:
+        """Whoever incremented a key last has its new value; who was overtaken meanwhile does it again."""
+        target, writer = self._database.collection(collection), uuid4().hex
+        values: dict[str, int] = {}
+        while missing := [key for key in keys if key not in values]:
+            for start in range(0, len(missing), _BATCH):
+                batch = missing[start : start + _BATCH]
+                updates = [UpdateOne({"_id": key}, {"$inc": {field: 1}, "$set": {_INCREMENTED_BY: writer}}, upsert=True) for key in batch]
+                await self._database.run(lambda updates=updates: target.bulk_write(updates, ordered=False))
+                cursor = target.find({"_id": {"$in": batch}, _INCREMENTED_BY: writer}, {field: True})
+                values |= {
+                    found["_id"]: found[field] for found in await self._database.run(lambda cursor=cursor: cursor.clone().to_list(None))
+                }
+        return values
+
+    async def insert_new(self, collection: str, documents: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        target, present = self._database.collection(collection), list[str]()
+        fresh = [{**to_document(document), "_id": key} for key, document in documents.items()]
+        for start in range(0, len(fresh), _BATCH):
+            batch = fresh[start : start + _BATCH]
+            present += await self._database.run(lambda batch=batch: _insert_absent(target, batch))
+        return present
 
     async def delete(self, collection: str, key: str) -> None:
         target = self._database.collection(collection)
@@ -92,11 +110,18 @@ class MongoStore:
         await self._database.close()
 
     async def _insert_new(self, documents: list[dict[str, Any]]) -> None:
-        try:
-            await self._candles.insert_many(documents, ordered=False)
-        except BulkWriteError as error:
-            if not only_duplicates(error):
-                raise
+        await _insert_absent(self._candles, documents)
+
+
+async def _insert_absent(target: AsyncIOMotorCollection[dict[str, Any]], documents: list[dict[str, Any]]) -> list[Any]:
+    """The `_id`s that were there already."""
+    try:
+        await target.insert_many(documents, ordered=False)
+    except BulkWriteError as error:
+        if not only_duplicates(error):
+            raise
+        return [documents[failure["index"]]["_id"] for failure in error.details["writeErrors"]]
+    return []
 
 
 def _candle_key(instrument: InstrumentId, timeframe: Timeframe, opened_at: datetime) -> dict[str, Any]:

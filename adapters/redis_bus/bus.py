@@ -128,8 +128,9 @@ class RedisBus:
                 arguments += event
             await self._connection.retrying(lambda arguments=arguments: self._publish_events(keys=keys, args=arguments))
 
-    async def published_seq(self, user_id: str) -> int:
-        return int(await self._connection.run("HGET", self._prefix + _PUBLISHED_SEQ, user_id) or 0)
+    async def published_seqs(self, user_ids: Sequence[str]) -> dict[str, int]:
+        seqs: list[bytes | None] = await self._connection.run("HMGET", self._prefix + _PUBLISHED_SEQ, *user_ids) if user_ids else []
+        return {user_id: int(seq or 0) for user_id, seq in zip(user_ids, seqs, strict=True)}
 
     async def close(self) -> None:
         """Raises `ServerUnavailable` when messages published before could not be sent; everything is closed even so."""

@@ -30,14 +30,14 @@ class RecordingDesk:
 
     def __init__(self) -> None:
         self.submitted: list[tuple[Order, datetime]] = []
-        self.cancelled: list[tuple[str, str, datetime]] = []
+        self.cancelled: list[tuple[Order, datetime]] = []
         self.reconciled: list[tuple[str, list[str], datetime]] = []
 
     def submit(self, order: Order, ts: datetime) -> None:
         self.submitted.append((order, ts))
 
-    def cancel(self, user_id: str, order_id: str, ts: datetime) -> None:
-        self.cancelled.append((user_id, order_id, ts))
+    def cancel(self, order: Order, ts: datetime) -> None:
+        self.cancelled.append((order, ts))
 
     def reconcile(self, user_id: str, orders: Sequence[Order], ts: datetime) -> None:
         self.reconciled.append((user_id, [order.order_id for order in orders], ts))
@@ -137,4 +137,4 @@ def test_a_pause_cancels_the_live_entry_at_its_broker() -> None:
         return desk
 
     desk = run_virtual(run())
-    assert desk.cancelled == [(USER, desk.submitted[0][0].order_id, at("10:00"))]
+    assert desk.cancelled == [(desk.submitted[0][0], at("10:00"))]

@@ -20,7 +20,7 @@ from actors.user_trader import UserTrader
 from actors.wire import encode
 from adapters.clock import WallClock
 from adapters.embedded import EmbeddedServers, ServerUrls
-from adapters.memory import MemoryBus, MemoryStore
+from adapters.memory import MemoryBus, MemoryJournal, MemoryStore
 from adapters.mongo import MongoJournal
 from runtime.events import SignalArrived, StartSession
 from runtime.market import Prices, Quote
@@ -38,7 +38,7 @@ class ListeningOutbox(Outbox):
     """Notes when each entry is submitted. Never run: what is published is not part of this figure."""
 
     def __init__(self) -> None:
-        super().__init__(MemoryBus(), MemoryStore(), WallClock())
+        super().__init__(MemoryBus(), MemoryStore(), WallClock(), MemoryJournal())
         self.submitted_at: list[float] = []
 
     def measure_fill_of(self, order_id: str, candle_closed_at_ns: int) -> None:
@@ -66,11 +66,8 @@ class Crowd:
         await self.floor.on_prices(Prices(seq=1, ts=self._now, quotes=(Quote(option().id, 100.0, 99.95, 100.05),)))
         event = SignalArrived(ts=self._now, signal=signal(side, ts=self._now, stop=None, target=None))
         begun = time.perf_counter()
-        encoded = encode(event)
-        turned = [
-            turn for trader in self.floor.traders.values() for turn in await self.floor.take(trader, event, encode_input=lambda _: encoded)
-        ]
-        await self.floor.settle(turned, Stopwatch(candle_closed_at_ns=1))
+        waiting = [(user_id, event) for user_id in self.floor.traders]
+        await self.floor.run(waiting, Stopwatch(candle_closed_at_ns=1), encoded=encode(event).decode())
         settled = time.perf_counter() - begun
         return [moment - begun for moment in self.outbox.submitted_at], settled
 

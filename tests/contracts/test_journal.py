@@ -85,19 +85,61 @@ async def test_an_empty_batch_is_written_at_once(journal: Journal) -> None:
 
 
 async def test_of_snapshots_the_newest_is_kept(journal: Journal) -> None:
-    assert await journal.load_snapshot("a") is None
-    await journal.save_snapshot("a", 10, b"\x00ten")
-    await journal.save_snapshot("a", 30, b"thirty")
-    await journal.save_snapshot("a", 20, b"late")
+    assert await journal.load_snapshots(["a"]) == {}
+    await journal.save_snapshots({"a": (10, b"\x00ten"), "b": (5, b"five")})
+    await journal.save_snapshots({"a": (30, b"thirty")})
+    await journal.save_snapshots({"a": (20, b"late"), "b": (6, b"six")})
+    await journal.save_snapshots({})
 
-    assert await journal.load_snapshot("a") == (30, b"thirty")
-    assert await journal.load_snapshot("b") is None
+    assert await journal.load_snapshots(["a", "b", "nobody"]) == {"a": (30, b"thirty"), "b": (6, b"six")}
 
 
 async def test_a_long_journal_is_read_whole(journal: Journal) -> None:
     records = [record("a", number) for number in range(1, 2_502)]
     await journal.append(records)
     assert await stored(journal, "a", after=1) == records[1:]
+
+
+async def test_a_long_journal_whose_records_were_written_one_by_one_is_read_whole(journal: Journal) -> None:
+    """Records of two users in turn: no two neighbours are of the same one."""
+    await journal.append([record(user, number) for number in range(1, 1_202) for user in ("a", "b")])
+    assert await stored(journal, "a", after=7) == [record("a", number) for number in range(8, 1_202)]
+
+
+async def test_of_records_written_together_any_can_be_the_first_that_is_read(journal: Journal) -> None:
+    records = [record("a", number) for number in range(1, 41)]
+    await journal.append(records[:3])
+    await journal.append(records[3:])
+    for after in range(41):
+        assert await stored(journal, "a", after) == records[after:]
+
+
+async def test_a_writer_that_lost_an_answer_may_write_on_from_any_part_of_what_is_stored(journal: Journal) -> None:
+    records = [record("a", number) for number in range(1, 31)]
+    await journal.append(records[:5])
+    assert await journal.append(records[:20]) == []
+    assert await journal.append(records[:5]) == []
+    assert await journal.append(records) == []
+    assert await stored(journal, "a") == records
+
+
+async def test_a_late_writer_of_several_records_is_fenced_by_a_successor_that_wrote_one(journal: Journal) -> None:
+    await journal.append([record("a", number) for number in (1, 2)])
+    await journal.append([record("a", 3, epoch=2)])
+
+    assert await journal.append([record("a", number) for number in (3, 4)]) == ["a"]
+    assert await journal.append([record("a", number, epoch=2) for number in (4, 5)]) == []
+    assert [found.epoch for found in await stored(journal, "a")] == [1, 1, 2, 2, 2]
+
+
+async def test_many_users_are_read_at_once_each_from_its_own_number(journal: Journal) -> None:
+    users = [f"u{number:03d}" for number in range(250)]
+    await journal.append([record(user, number) for user in users for number in range(1, 5)])
+
+    found = await journal.read_many({user: position % 5 for position, user in enumerate(users)} | {"nobody": 0})
+    assert found.pop("nobody") == []
+    assert found == {user: [record(user, number) for number in range(position % 5 + 1, 5)] for position, user in enumerate(users)}
+    assert await journal.read_many({}) == {}
 
 
 async def test_of_two_incarnations_that_race_each_number_goes_to_one(journal: Journal) -> None:

@@ -124,10 +124,27 @@ async def test_only_plain_comparisons_are_understood(store: Store, operator: str
         await store.find("orders", {"user_id": {operator: "1"}})
 
 
-async def test_increment_counts_every_call(store: Store) -> None:
-    numbers = await asyncio.gather(*(store.increment("platform", "epoch:u1", "value") for _ in range(30)))
-    assert sorted(numbers) == list(range(1, 31))
-    assert await store.increment("platform", "epoch:u2", "value") == 1
+async def test_an_increment_counts_every_key_for_itself(store: Store) -> None:
+    assert await store.increment_many("sessions", ["u1", "u2"], "epoch") == {"u1": 1, "u2": 1}
+    assert await store.increment_many("sessions", ["u2", "u3"], "epoch") == {"u2": 2, "u3": 1}
+    assert await store.increment_many("sessions", [], "epoch") == {}
+    assert await store.get("sessions", "u2") == {"_id": "u2", "epoch": 2}
+
+
+async def test_no_two_who_increment_at_once_get_the_same_value(store: Store) -> None:
+    keys = [f"u{number}" for number in range(20)]
+    answers = await asyncio.gather(*(store.increment_many("sessions", keys, "epoch") for _ in range(10)))
+    for key in keys:
+        assert len({answer[key] for answer in answers}) == 10
+
+
+async def test_what_is_inserted_as_new_leaves_what_is_there_as_it_is_and_says_so(store: Store) -> None:
+    assert await store.insert_new("orders", {"o1": {"status": "SUBMITTED"}, "o2": {"price": Decimal("1.50")}}) == []
+    assert sorted(await store.insert_new("orders", {"o1": {"status": "FILLED"}, "o2": {}, "o3": {"at": NOON}})) == ["o1", "o2"]
+    assert await store.insert_new("orders", {}) == []
+
+    assert await store.get("orders", "o1") == {"_id": "o1", "status": "SUBMITTED"}
+    assert await store.get("orders", "o3") == {"_id": "o3", "at": NOON.replace(microsecond=123_000)}
 
 
 async def test_a_deleted_document_is_gone_and_its_key_free(store: Store) -> None:

@@ -27,7 +27,7 @@ class Intent(NamedTuple):
 
 
 class Books(NamedTuple):
-    """A system's own records, read after the day. `journal` holds each user's documents by ascending number."""
+    """A system's own records, read after the day. `journal` holds each user's records by ascending number."""
 
     events: Mapping[str, Sequence[PublicEvent]]
     journal: Mapping[str, Sequence[Mapping[str, Any]]]
@@ -53,8 +53,9 @@ def read_books(events: Iterable[PublicEvent], mongodb_url: str, database: str) -
     journal: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     with MongoClient[dict[str, Any]](mongodb_url) as client:
         documents = client[database]
-        for record in documents["journal"].find().sort("_id", 1):
-            journal[record["_id"]["u"]].append(record)
+        for document in documents["journal"].find().sort("_id", 1):
+            user, first = document["_id"]["u"], document["_id"]["n"]
+            journal[user] += [{"number": number, **record} for number, record in enumerate(document["records"], start=first)]
         return Books(by_user, journal, list(documents["positions"].find()), list(documents["orders"].find()))
 
 
@@ -110,7 +111,7 @@ def _duplicate_orders(books: Books) -> list[str]:
 def _gaps(books: Books) -> list[str]:
     gaps = [_gap(f"events of {user}", [event.seq for event in events]) for user, events in books.events.items()]
     for user, records in books.journal.items():
-        gaps.append(_gap(f"journal numbers of {user}", [record["_id"]["n"] for record in records]))
+        gaps.append(_gap(f"journal numbers of {user}", [record["number"] for record in records]))
         gaps.append(_gap(f"journaled events of {user}", [event.seq for event in journaled_events(records)]))
     return [gap for gap in gaps if gap is not None]
 

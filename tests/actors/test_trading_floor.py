@@ -1,0 +1,98 @@
+"""Journal first, act second, while the next traders decide already."""
+
+from __future__ import annotations
+
+import asyncio
+
+from actors.trading_floor import CHUNK, Input
+from runtime.events import JournalRecord, SignalArrived
+from tests.actors.floors import Crowd
+from tests.builders import at, signal
+
+USERS = [f"u{number:04d}" for number in range(2 * CHUNK + 10)]
+
+
+def arrivals(users: list[str]) -> list[Input]:
+    return [(user, SignalArrived(ts=at("10:00"), signal=signal())) for user in users]
+
+
+def published(crowd: Crowd) -> list[tuple[str, str]]:
+    """(user, type) of what waits to be published."""
+    return [(user, text.split('"type":"')[1].split('"')[0]) for user, _, text in crowd.outbox._to_publish]
+
+
+async def test_no_order_leaves_and_no_word_gets_out_before_the_record_is_durable() -> None:
+    crowd = Crowd(["u1"])
+    await crowd.start()
+    crowd.outbox._to_publish.clear()
+    crowd.journal.gate.clear()
+    crowd.journal.asked.clear()
+    running = asyncio.create_task(crowd.floor.run(arrivals(["u1"])))
+    await crowd.journal.asked.wait()
+
+    [order] = crowd.floor.traders["u1"].state.orders.values()
+    assert published(crowd) == []
+    assert not crowd.floor.desk._venue._exchange.knows(order.order.order_id)
+    crowd.journal.gate.set()
+    await running
+    assert [kind for _, kind in published(crowd)] == ["SIGNAL", "ORDER_SUBMITTED", "ORDER_ACCEPTED", "ORDER_FILLED", "POSITION_OPENED"]
+
+
+async def test_while_one_chunk_is_written_the_next_decides_but_its_orders_wait_for_their_own_records() -> None:
+    crowd = Crowd(USERS)
+    await crowd.start()
+    crowd.outbox._to_publish.clear()
+    crowd.journal.gate.clear()
+    crowd.journal.asked.clear()
+    running = asyncio.create_task(crowd.floor.run(arrivals(USERS)))
+    await crowd.journal.asked.wait()
+    second = crowd.floor.traders[USERS[2 * CHUNK - 1]]
+    for _ in range(100):  # everything that can happen before the journal answers
+        await asyncio.sleep(0)
+    assert second.state.orders
+
+    third = crowd.floor.traders[USERS[-1]]
+    assert (published(crowd), third.state.orders) == ([], {})
+    crowd.journal.gate.set()
+    await running
+    assert [len(batch) for batch in crowd.journal.batches[:3]] == [CHUNK, CHUNK, 10]
+
+
+async def test_all_orders_of_a_signal_are_decided_before_the_first_fill_is_taken_in() -> None:
+    crowd = Crowd(USERS)
+    await crowd.start()
+    await crowd.floor.run(arrivals(USERS))
+
+    inputs = [record.input.split('"type":"')[1].split('"')[0] for batch in crowd.journal.batches for record in batch]
+    assert inputs == ["SignalArrived"] * len(USERS) + ["OrderAccepted", "OrderFilled"] * len(USERS)
+    assert [record.user_id for batch in crowd.journal.batches for record in batch][: len(USERS)] == USERS
+
+
+async def test_a_user_taken_over_by_another_incarnation_is_dismissed_and_the_others_go_on() -> None:
+    crowd = Crowd(USERS)
+    await crowd.start()
+    crowd.outbox._to_publish.clear()
+    theirs = JournalRecord(user_id=USERS[CHUNK], number=2, epoch=2, ts=at("10:00"), input="{}")
+    await crowd.journal.append([theirs])
+    await crowd.floor.run(arrivals(USERS))
+
+    assert [trader.user_id for trader in crowd.floor.fenced] == [USERS[CHUNK]]
+    assert USERS[CHUNK] not in crowd.floor.traders
+    assert sum(len(trader.state.open_positions) for trader in crowd.floor.traders.values()) == len(USERS) - 1
+    assert USERS[CHUNK] not in {user for user, _ in published(crowd)}
+
+
+async def test_nothing_is_published_while_traders_decide() -> None:
+    crowd = Crowd(["u1"])
+    await crowd.start()
+    publishing = asyncio.create_task(crowd.outbox.run())
+    await crowd.outbox.drained()
+    crowd.journal.gate.clear()
+    running = asyncio.create_task(crowd.floor.run(arrivals(["u1"])))
+    crowd.outbox.put("u2", 1, '{"type":"HEARTBEAT"}')
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert await crowd.bus.published_seqs(["u2"]) == {"u2": 0}
+    crowd.journal.gate.set()
+    await running
+    publishing.cancel()

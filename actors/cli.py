@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "actors.commands.doctor:doctor",
     "env": "actors.commands.platform:env",
     "schema": "actors.commands.schema:schema",
+    "bench": "actors.commands.bench:bench",
 }
 BAD_INPUT, FAILURE, INTERRUPTED = 2, 1, 130
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+
+from actors.bench.processes import machine
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -58,25 +56,7 @@ def rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def machine() -> dict[str, Any]:
-    """Load averages are those of the last 1, 5 and 15 minutes at the end of the run: of others' work as well as of ours."""
-    return {
-        "cpu": _cpu(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "load_average": [round(load, 1) for load in os.getloadavg()],
-    }
-
-
 def publish(name: str, sizes: dict[str, Any], figures: Sequence[Figure]) -> None:
     met = [each.met for each in figures if each.met is not None]
     report = {"benchmark": name, "machine": machine(), "sizes": sizes, "figures": figures, "met": all(met) if met else None}
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n")
-
-
-def _cpu() -> str:
-    try:
-        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-    except OSError:
-        found = None
-    return found[1].strip() if found else platform.machine()

@@ -18,6 +18,8 @@ from upstox_client.feeder.market_data_feeder_v3 import MarketDataFeederV3
 from upstox_client.feeder.portfolio_data_feeder import PortfolioDataFeeder
 
 from tests.venues.upstox import TokenKind, UpstoxVenue
+from tests.venues.upstox.feed_hub import FeedHub
+from tests.venues.upstox.portfolio_hub import PortfolioHub
 
 PATIENCE_SECONDS = 20.0
 
@@ -33,6 +35,7 @@ class Sdk:
         for name in ("upstox_client", "urllib3"):
             logging.getLogger(name).handlers.clear()
         self.venue = venue
+        self.user_id = user_id
         self.client = upstox_client.ApiClient(configuration)
 
     def __enter__(self) -> Self:
@@ -83,8 +86,10 @@ class _PortfolioFeeder(_Thread, PortfolioDataFeeder):
 class Listener:
     """A streamer of the SDK, connected, with all its events in a queue. An async context manager."""
 
-    def __init__(self, streamer: Any, feeder: Any) -> None:
+    def __init__(self, streamer: Any, feeder: Any, hub: FeedHub | PortfolioHub, user_id: str) -> None:
         self.streamer = streamer
+        self._hub = hub
+        self._user_id = user_id
         self._events: queue.Queue[tuple[str, Any]] = queue.Queue()
         self._feeders: list[Any] = []
         self._new_feeder = feeder
@@ -113,18 +118,16 @@ class Listener:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.streamer.enable_auto_reconnect = False
-        await asyncio.to_thread(self._stop)
+        # A close by the client leaves the SDK's thread in a ten-second wait; one by the server ends it at once.
+        self.streamer.disconnect_valid = True
+        self._hub.close(1000, self._user_id)
+        for feeder in self._feeders:
+            await asyncio.to_thread(feeder.thread.join, PATIENCE_SECONDS)
         self._feeders.clear()
         # websocket-client leaves the socket of a redirect to the garbage collector: it is collected here, in silence.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             gc.collect()
-
-    def _stop(self) -> None:
-        self.streamer.disconnect()
-        for feeder in self._feeders:
-            feeder.thread.join(PATIENCE_SECONDS)
 
 
 def market_data(sdk: Sdk, keys: list[str], mode: str) -> Listener:
@@ -141,7 +144,7 @@ def market_data(sdk: Sdk, keys: list[str], mode: str) -> Listener:
         made.address = sdk.venue.urls.feed
         return made
 
-    return Listener(upstox_client.MarketDataStreamerV3(sdk.client, keys, mode), feeder)
+    return Listener(upstox_client.MarketDataStreamerV3(sdk.client, keys, mode), feeder, sdk.venue.core.feed, sdk.user_id)
 
 
 def portfolio(sdk: Sdk, **wanted: bool) -> Listener:
@@ -162,4 +165,4 @@ def portfolio(sdk: Sdk, **wanted: bool) -> Listener:
         )
         return made
 
-    return Listener(upstox_client.PortfolioDataStreamer(sdk.client, **wanted), feeder)
+    return Listener(upstox_client.PortfolioDataStreamer(sdk.client, **wanted), feeder, sdk.venue.core.portfolio, sdk.user_id)

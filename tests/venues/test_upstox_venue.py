@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from decimal import Decimal
 from typing import Any
 
@@ -173,6 +174,84 @@ async def test_an_order_sent_to_the_wrong_host_is_not_taken(client: Customer) ->
 
     assert response.status_code == 404
     assert client.venue.ledger.entries() == []
+
+
+async def test_a_registered_algorithm_has_a_higher_limit_and_an_unknown_one_is_refused(http: httpx.AsyncClient) -> None:
+    registered = AccountSettings(user_id="U1", algo_names=("shoal-1",))
+    async with UpstoxVenue(VenueSettings(accounts=(registered,))) as venue:
+        place, headers = f"{venue.urls.orders}/v3/order/place", Customer(venue, http).headers
+        body = order(venue, order_type="LIMIT", price=1)
+
+        named = [(await http.post(place, json=body, headers=headers | {"X-Algo-Name": "shoal-1"})).status_code for _ in range(51)]
+        assert named == [200] * 50 + [429]
+        assert code(await http.post(place, json=body, headers=headers | {"X-Algo-Name": "other"})) == (403, "UDAPI1156")
+
+
+async def test_every_slice_counts_against_the_order_limit(client: Customer) -> None:
+    assert (await client.place(quantity=11 * 600, slice=True, order_type="LIMIT", price=1)).status_code == 429
+    assert (await client.place(quantity=9 * 600, slice=True, order_type="LIMIT", price=1)).status_code == 200
+    assert len(client.venue.ledger.entries(Happened.PLACED)) == 9
+
+
+async def test_market_orders_are_protected_plain_or_refused(http: httpx.AsyncClient) -> None:
+    statuses = {}
+    for kind in ("plain", "protected", "refused"):
+        async with UpstoxVenue(VenueSettings(market_orders=kind)) as venue:
+            await venue.advance(300)
+            statuses[kind] = (await Customer(venue, http).place()).status_code
+            protected = await Customer(venue, http).place(market_protection=5)
+            assert protected.status_code == 200
+    assert statuses == {"plain": 200, "protected": 200, "refused": 400}
+
+
+async def test_a_stop_whose_trigger_is_already_passed_is_rejected(client: Customer) -> None:
+    order_id = await client.placed(order_type="SL-M", transaction_type="SELL", trigger_price=5000)
+    assert await client.status(order_id) == "rejected"
+
+
+async def test_a_slow_cancellation_can_lose_against_a_fill(http: httpx.AsyncClient) -> None:
+    async with UpstoxVenue(VenueSettings(cancel_seconds=7200)) as venue:
+        await venue.advance(300)
+        client = Customer(venue, http)
+        order_id = await client.placed(order_type="LIMIT", price=380)
+        await client.cancel(order_id)
+        assert await client.status(order_id) == "cancel pending"
+
+        await venue.advance(7200)
+
+        assert await client.status(order_id) == "complete"
+        assert venue.ledger.entries(Happened.CANCELLED) == []
+
+
+async def test_the_broker_squares_off_intraday_positions_and_leaves_the_others(http: httpx.AsyncClient) -> None:
+    async with UpstoxVenue(VenueSettings(square_off=time(15, 20))) as venue:
+        await venue.advance(300)
+        client = Customer(venue, http)
+        await client.placed(product="I")
+        await client.placed(product="D")
+        waiting = await client.placed(product="I", order_type="LIMIT", price=1)
+
+        await venue.advance_to(venue.clock.local.replace(hour=15, minute=21))
+
+        assert {row["product"]: row["quantity"] for row in await client.get("/v2/portfolio/short-term-positions")} == {"I": 0, "D": LOT}
+        assert await client.status(waiting) == "cancelled"
+        assert [entry.source for entry in venue.ledger.entries(Happened.FILLED)] == ["api", "api", "rms"]
+
+
+async def test_the_kill_switch_needs_flat_positions_and_stays_on_for_twelve_hours(client: Customer) -> None:
+    async def switch(action: str) -> httpx.Response:
+        url = f"{client.venue.urls.rest}/v2/user/kill-switch"
+        return await client.http.post(url, json=[{"segment": "NSE_FO", "action": action}], headers=client.headers)
+
+    await client.placed()
+    assert code(await switch("ENABLE")) == (400, "UDAPI1184")
+    await client.placed(transaction_type="SELL")
+    resting = await client.placed(order_type="LIMIT", price=1)
+    assert (await switch("ENABLE")).status_code == 200
+    assert await client.status(resting) == "cancelled"
+    assert code(await switch("DISABLE")) == (400, "UDAPI1185")
+    await client.venue.advance(12 * 3600)
+    assert (await switch("DISABLE")).status_code == 200
 
 
 async def test_customers_do_not_see_each_other(client: Customer) -> None:

@@ -57,10 +57,13 @@ class VenueClock:
     def run_to(self, ts: datetime) -> None:
         """Let everything happen that is due until `ts`, then stand at `ts`."""
         end = ts.astimezone(UTC)
-        while (event := self.next_event()) <= end:
-            moves = self._step() <= event
+        while True:
+            step = self._step()
+            event = min(step, self._due[0][0]) if self._due else step
+            if event > end:
+                break
             self.now = max(self.now, event)
-            if moves:
+            if step == event:
                 self.on_step()
             while self._due and self._due[0][0] <= self.now:
                 heapq.heappop(self._due)[2]()

@@ -101,20 +101,24 @@ class Desk:
 
     def modify(self, user_id: str, body: Mapping[str, Any]) -> Order:
         order = self.find(user_id, body.get("order_id"), "UDAPI1003")
-        if order.is_final:
+        if order.is_final or order.status is Status.CANCEL_PENDING:
             raise refusal("UDAPI100041", path="orderId", value=order.order_id)
         terms = parse_modify(body, order, self._settings)
+        waits_in = order.status if order.status in (Status.RECEIVED, Status.AFTER_MARKET) else None
         self._enter(order, Status.MODIFY_PENDING)
         reason = self._fault_of(order, terms)
         if reason is not None:
             self._enter(order, Status.NOT_MODIFIED, reason)
-            self._enter(order, Status.TRIGGER_PENDING if self._is_waiting(order) else Status.OPEN)
+            self._enter(order, waits_in or (Status.TRIGGER_PENDING if self._is_waiting(order) else Status.OPEN))
             return order
-        self._withdraw(order)
         order.terms = terms
         self._enter(order, Status.MODIFIED)
         self._record(order, Happened.MODIFIED)
-        self._to_exchange(order, PLAIN)
+        if waits_in is None:
+            self._withdraw(order)
+            self._to_exchange(order, PLAIN)
+        else:
+            self._enter(order, waits_in)
         return order
 
     def cancel(self, user_id: str, order_id: object) -> Order:
@@ -272,7 +276,7 @@ class Desk:
             return
         self._enter(order, Status.OPEN)
         if script.fills is None:
-            self._send_leg(order, order.remaining)
+            self._send_leg(order, order.unsent)
         else:
             self._send_scripted(order, script.fills, script.every)
         if order.terms.validity == "IOC" and not order.is_final:
@@ -282,11 +286,11 @@ class Desk:
         """The next scripted part; after the last one the rest, all of it. A script without parts leaves the order unfilled."""
         if order.is_final or not fills:
             return
-        self._send_leg(order, min(fills[0], order.remaining))
+        self._send_leg(order, min(fills[0], order.unsent))
         if fills[1:]:
             self._clock.after(every, partial(self._send_scripted, order, fills[1:], every))
-        elif sum(order.leg_quantities.values()) < order.remaining:
-            self._clock.after(every, lambda: self._send_leg(order, order.remaining - sum(order.leg_quantities.values())))
+        else:
+            self._clock.after(every, lambda: self._send_leg(order, order.unsent))
 
     def _send_leg(self, order: Order, quantity: int) -> None:
         if order.is_final or quantity <= 0:

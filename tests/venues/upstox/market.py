@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 
 import msgspec
@@ -19,6 +19,7 @@ from tests.venues.upstox.listing import Listed, Listing
 from tests.venues.upstox.settings import VenueSettings
 
 _DAYS_OF_TICKS_KEPT = 1024
+_INSTANT = timedelta(microseconds=1)
 _FUTURE_INTEREST_LOTS = 25_000
 _LEVEL_LOTS = 13  # lots shown at a depth level: a fixed pattern of 1 to this many
 _DAY_PER_YEAR = 1.0 / 365.0
@@ -104,33 +105,46 @@ class Market:
         self.markets = tuple(SimulatedMarket(simulation) for simulation in settings.simulations)
         self.listing = Listing(self.markets)
         self.calendar = self.markets[0].calendar
+        self._date: tuple[datetime, datetime, datetime, datetime] | None = None
+        self._newest: tuple[MarketDay, int, datetime] | None = None
         self.ticks = lru_cache(maxsize=_DAYS_OF_TICKS_KEPT)(self._ticks)
         self._closes = lru_cache(maxsize=_DAYS_OF_TICKS_KEPT * 8)(self._close)
 
     def next_step(self, now: datetime) -> datetime:
         """The next moment at which the market moves: the end of the step under way, else the next session's open."""
-        day = self._session(now)
-        if day is None or not day.grid.opened_at <= now < day.grid.closed_at:
+        if not self.in_session(now):
             return self.next_open(now)
-        step = day.grid.first_step(now)
+        day, step = self._place(now)
         return day.grid.times[step] if day.grid.times[step] > now else day.grid.times[step + 1]
-
-    def _session(self, now: datetime) -> MarketDay | None:
-        local = now.astimezone(IST).date()
-        return self.markets[0].day(local) if self.calendar.times(local) else None
 
     def is_open(self, now: datetime) -> bool:
         """Whether the exchange trades: a halt and the pause of a session in parts count as closed."""
-        day = self._session(now)
-        if day is None or not day.grid.opened_at <= now < day.grid.closed_at:
+        if not self.in_session(now):
             return False
-        step = day.grid.first_step(now)
+        day, step = self._place(now)
         return bool(day.live[step - 1 if day.grid.times[step] > now else step])
 
     def in_session(self, now: datetime) -> bool:
         """Between first open and last close of the date, halts and pauses included."""
-        opened_at, closed_at = self.calendar.bounds_at(now)
-        return opened_at <= now < closed_at
+        if self._date is None or not self._date[0] <= now < self._date[1]:
+            local = now.astimezone(IST).date()
+            midnight = datetime.combine(local, time(0), IST).astimezone(UTC)
+            opened_at, closed_at = self.calendar.bounds(local) or (midnight, midnight)
+            self._date = midnight, midnight + timedelta(days=1), opened_at.astimezone(UTC), closed_at.astimezone(UTC)
+        return self._date[2] <= now < self._date[3]
+
+    def _place(self, now: datetime) -> tuple[MarketDay, int]:
+        """The session of the date, and the first step of its grid that starts at `now` or later. Walking step by step costs nothing."""
+        day, step, at = self._newest if self._newest is not None else (None, 0, None)
+        if day is not None and at == now:
+            return day, step
+        if day is not None and step < day.grid.steps and day.grid.times[step + 1] == now:
+            step += 1
+        else:
+            day = self.markets[0].day(now.astimezone(IST).date())
+            step = day.grid.first_step(now)
+        self._newest = day, step, now
+        return day, step
 
     def next_open(self, now: datetime) -> datetime:
         """The first open at or after `now`."""
@@ -143,10 +157,9 @@ class Market:
 
     def traded(self, listed: Listed, now: datetime) -> bool:
         """Whether the step that ends at `now` has a tick of this instrument."""
-        day = self._session(now)
-        if day is None or not day.grid.opened_at < now <= day.grid.closed_at:
+        if not self.in_session(now - _INSTANT):
             return False
-        step = day.grid.first_step(now)
+        day, step = self._place(now)
         ticks = self.ticks(listed.instrument.id, day.date)
         at = int(np.searchsorted(ticks.steps, step)) - 1
         return at >= 0 and int(ticks.steps[at]) == step - 1

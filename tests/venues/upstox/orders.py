@@ -92,6 +92,11 @@ class Order(msgspec.Struct, kw_only=True, eq=False):
         return self.terms.quantity - self.filled
 
     @property
+    def unsent(self) -> int:
+        """Units that neither are filled nor stand at the exchange."""
+        return self.remaining - sum(self.leg_quantities.values())
+
+    @property
     def average_price(self) -> Decimal:
         if not self.filled:
             return Decimal(0)

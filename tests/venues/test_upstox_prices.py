@@ -1,0 +1,107 @@
+"""The venue's prices are those of the simulated market, frame by frame and candle by candle."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+import websockets
+
+from adapters.simulated import FreePacer, SimulatedFeed, SimulatedMarket
+from runtime.market import Tick, Timeframe
+from tests.venues.customer import Customer
+from tests.venues.upstox import UpstoxVenue, VenueSettings, frames, simple
+
+INDEX, FUTURE, CALL = "NSE:BANKNIFTY", "NSE:BANKNIFTY26NOVFUT", "NSE:BANKNIFTY26NOV52000CE"
+
+
+def oracle(settings: VenueSettings) -> SimulatedFeed:
+    return SimulatedFeed(SimulatedMarket(settings.simulations[0]), FreePacer())
+
+
+async def test_live_frames_carry_the_simulated_markets_ticks(http: httpx.AsyncClient) -> None:
+    settings = simple(11)
+    feed = oracle(settings)
+    end = feed.now() + timedelta(seconds=60)
+    await feed.subscribe([INDEX, FUTURE, CALL])
+    expected = set()
+    async for batch in feed.stream():
+        expected |= {(tick.instrument, tick.ts.timestamp() * 1000, tick.price) for tick in batch if isinstance(tick, Tick)}
+        if feed.now() == end:
+            break
+
+    seen = set()
+    async with UpstoxVenue(settings) as venue:
+        names = {venue.core.listing.of(each).key: each for each in (INDEX, FUTURE, CALL)}
+        async with websockets.connect(venue.urls.feed, additional_headers=Customer(venue, http).headers, max_queue=None) as socket:
+            await socket.recv()
+            await socket.send(json.dumps({"method": "sub", "data": {"mode": "ltpc", "instrumentKeys": list(names)}}).encode())
+            await socket.recv()
+            await venue.advance(60)
+            for _ in range(120):
+                frame = frames.proto().FeedResponse.FromString(await socket.recv())
+                seen |= {(names[key], message.ltpc.ltt, message.ltpc.ltp) for key, message in frame.feeds.items()}
+    assert len(expected) == 120 + 60 + 60
+    assert seen == expected
+
+
+@pytest.mark.parametrize("instrument", [INDEX, FUTURE, CALL])
+async def test_candles_are_the_simulated_markets(client: Customer, instrument: str) -> None:
+    key = client.venue.core.listing.of(instrument).key.replace("|", "%7C")
+    rows = (await client.get(f"/v3/historical-candle/{key}/minutes/5/2026-11-19/2026-11-18"))["candles"]
+
+    market = client.venue.core.market.markets[0]
+    feed = SimulatedFeed(market, FreePacer(), client.venue.clock.now)
+    start = datetime.fromisoformat("2026-11-18T00:00:00+05:30")
+    expected = await feed.history(instrument, Timeframe.M5, start, start + timedelta(days=2))
+    assert [(datetime.fromisoformat(row[0]), *row[1:6]) for row in reversed(rows)] == [
+        (candle.opened_at, candle.open, candle.high, candle.low, candle.close, candle.volume or 0) for candle in expected
+    ]
+
+
+async def test_the_open_minute_is_shown_last_and_only_if_asked_for(http: httpx.AsyncClient) -> None:
+    for shown, expected in ((True, ["09:16", "09:15"]), (False, ["09:15"])):
+        settings = VenueSettings(intraday_shows_forming=shown)
+        async with UpstoxVenue(settings) as venue:
+            await venue.advance(90)
+            rows = (await Customer(venue, http).get("/v3/historical-candle/intraday/NSE_INDEX%7CNifty%20Bank/minutes/1"))["candles"]
+            assert [row[0][11:16] for row in rows] == expected
+
+
+async def test_it_runs_as_a_program_at_its_own_speed(tmp_path: Path, http: httpx.AsyncClient) -> None:
+    script = tmp_path / "faults.yaml"
+    script.write_text("- {fault: answer, operation: profile, status: 503}\n", encoding="utf-8")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.venues.upstox",
+        "--seed",
+        "3",
+        "--speed",
+        "600",
+        "--script",
+        str(script),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        urls = json.loads(await process.stdout.readline())
+        (first, *_) = accounts = (await http.get(f"{urls['control']}/accounts")).json()
+        headers = {"Authorization": f"Bearer {first['access_token']}"}
+        assert len(accounts) == 10
+        assert (await http.get(f"{urls['rest']}/v2/user/profile", headers=headers)).status_code == 503
+        assert (await http.get(f"{urls['rest']}/v2/user/profile", headers=headers)).json()["data"]["user_id"] == "U1"
+        async with websockets.connect(urls["feed"], additional_headers=headers, max_queue=None) as socket:
+            await socket.recv()
+            await socket.send(json.dumps({"method": "sub", "data": {"mode": "full", "instrumentKeys": ["NSE_INDEX|Nifty Bank"]}}).encode())
+            times = [frames.proto().FeedResponse.FromString(await socket.recv()).currentTs for _ in range(50)]
+        assert times == sorted(times)
+        assert times[-1] - times[1] >= 24_000
+    finally:
+        process.terminate()
+        await process.wait()

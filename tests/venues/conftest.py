@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from tests.venues.customer import Customer
 from tests.venues.upstox import UpstoxVenue, simple
+
+if TYPE_CHECKING:
+    from tests.venues.official_sdk import Sdk
 
 
 @pytest.fixture
@@ -28,3 +32,12 @@ async def venue() -> AsyncIterator[UpstoxVenue]:
 @pytest.fixture
 def client(venue: UpstoxVenue, http: httpx.AsyncClient) -> Customer:
     return Customer(venue, http)
+
+
+@pytest.fixture
+def sdk(venue: UpstoxVenue) -> Iterator[Sdk]:
+    """The official SDK in the hands of the same customer."""
+    from tests.venues.official_sdk import Sdk
+
+    with Sdk(venue) as customer:
+        yield customer

@@ -17,6 +17,7 @@ import websocket
 from upstox_client.feeder.market_data_feeder_v3 import MarketDataFeederV3
 from upstox_client.feeder.portfolio_data_feeder import PortfolioDataFeeder
 
+from tests.venues.customer import call_52000
 from tests.venues.upstox import TokenKind, UpstoxVenue
 from tests.venues.upstox.feed_hub import FeedHub
 from tests.venues.upstox.portfolio_hub import PortfolioHub
@@ -166,3 +167,27 @@ def portfolio(sdk: Sdk, **wanted: bool) -> Listener:
         return made
 
     return Listener(upstox_client.PortfolioDataStreamer(sdk.client, **wanted), feeder, sdk.venue.core.portfolio, sdk.user_id)
+
+
+def place_request(sdk: Sdk, **changes: Any) -> Any:
+    fields = {
+        "quantity": 30,
+        "product": "I",
+        "validity": "DAY",
+        "price": 0.0,
+        "tag": "referee",
+        "slice": False,
+        "instrument_token": call_52000(sdk.venue),
+        "order_type": "MARKET",
+        "transaction_type": "BUY",
+        "disclosed_quantity": 0,
+        "trigger_price": 0.0,
+        "is_amo": False,
+    }
+    return upstox_client.PlaceOrderV3Request(**(fields | changes))
+
+
+async def place(sdk: Sdk, **changes: Any) -> list[str]:
+    response = await sdk.call("OrderApiV3", "place_order", place_request(sdk, **changes))
+    assert response.status == "success"
+    return response.data.order_ids

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.venues.upstox import simple
+from tests.venues.upstox.books import OrderScript
 from tests.venues.upstox.core import Core
-from tests.venues.upstox.desk import OrderScript
 from tests.venues.upstox.errors import ApiError
 from tests.venues.upstox.ledger import Happened
 from tests.venues.upstox.requests import parse_place

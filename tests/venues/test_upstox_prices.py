@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 import websockets
+from google.protobuf import json_format
 
 from adapters.simulated import FreePacer, SimulatedFeed, SimulatedMarket
 from runtime.market import Tick, Timeframe
@@ -71,6 +72,29 @@ async def test_the_open_minute_is_shown_last_and_only_if_asked_for(http: httpx.A
             await venue.advance(90)
             rows = (await Customer(venue, http).get("/v3/historical-candle/intraday/NSE_INDEX%7CNifty%20Bank/minutes/1"))["candles"]
             assert [row[0][11:16] for row in rows] == expected
+
+
+async def test_the_feed_tells_when_the_segments_close_and_open(client: Customer) -> None:
+    venue = client.venue
+    await venue.advance_to(venue.clock.local.replace(hour=15, minute=29, second=59))
+    async with websockets.connect(venue.urls.feed, additional_headers=client.headers) as socket:
+        told = [json_format.MessageToDict(frames.proto().FeedResponse.FromString(await socket.recv()))]
+        for moment in (venue.clock.local.replace(hour=15, minute=31), venue.clock.local.replace(day=23, hour=9, minute=16)):
+            await venue.advance_to(moment)
+            told.append(json_format.MessageToDict(frames.proto().FeedResponse.FromString(await socket.recv())))
+    assert [frame["marketInfo"]["segmentStatus"]["NSE_FO"] for frame in told] == ["NORMAL_OPEN", "NORMAL_CLOSE", "NORMAL_OPEN"]
+
+
+async def test_a_faulty_script_ends_the_program_with_a_sentence(tmp_path: Path) -> None:
+    script = tmp_path / "faults.yaml"
+    script.write_text("- {fault: earthquake}\n", encoding="utf-8")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.venues.upstox", "--script", str(script), stderr=asyncio.subprocess.PIPE
+    )
+    _, errors = await process.communicate()
+    assert process.returncode == 2
+    assert "earthquake" in errors.decode()
+    assert "Traceback" not in errors.decode()
 
 
 async def test_it_runs_as_a_program_at_its_own_speed(tmp_path: Path, http: httpx.AsyncClient) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from tests.venues.upstox import UpstoxVenue, faults, simple
 
 
-def _arguments() -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.venues.upstox", description="A local Upstox for tests.")
     parser.add_argument("--port", type=int, default=0, help="of the REST host, the order host has the next one; 0: free ones (default)")
     parser.add_argument("--seed", type=int, default=7, help="same seed, same prices (default 7)")
@@ -24,11 +24,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--users", type=int, default=10, help="customers U1, U2 … (default 10)")
     parser.add_argument("--session", type=date.fromisoformat, action="append", help="a trading day, repeatable (default 2026-11-20)")
     parser.add_argument("--script", type=Path, help="YAML or JSON list of faults, see docs/upstox-venue.md")
-    return parser.parse_args()
+    return parser
 
 
-async def _serve(arguments: argparse.Namespace) -> None:
-    script = faults.load(arguments.script) if arguments.script else []
+async def _serve(arguments: argparse.Namespace, script: list[faults.AnyFault]) -> None:
     sessions = tuple(arguments.session or (date(2026, 11, 20),))
     settings = simple(arguments.seed, sessions=sessions, users=arguments.users, speed=arguments.speed)
     async with UpstoxVenue(settings, script=script, port=arguments.port) as venue:
@@ -37,6 +36,16 @@ async def _serve(arguments: argparse.Namespace) -> None:
         await asyncio.Event().wait()
 
 
+def _main() -> None:
+    parser = _parser()
+    arguments = parser.parse_args()
+    try:
+        script = faults.load(arguments.script) if arguments.script else []
+        with suppress(KeyboardInterrupt):
+            asyncio.run(_serve(arguments, script))
+    except (OSError, ValueError) as error:  # the port is taken, the script cannot be read, a date is no trading day
+        parser.error(str(error))
+
+
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(_arguments()))
+    _main()

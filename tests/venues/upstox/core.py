@@ -12,8 +12,9 @@ import msgspec
 from runtime.market import IST
 from tests.venues.upstox import faults
 from tests.venues.upstox.accounts import Account, Accounts, TokenKind
+from tests.venues.upstox.books import PLAIN, OrderScript
 from tests.venues.upstox.clock import VenueClock
-from tests.venues.upstox.desk import PLAIN, Desk, OrderScript
+from tests.venues.upstox.desk import Desk
 from tests.venues.upstox.feed_hub import FeedHub
 from tests.venues.upstox.gtt import GttDesk
 from tests.venues.upstox.journal import RequestJournal

@@ -17,6 +17,7 @@ from runtime.paper import PaperExchange
 from runtime.signals import OrderSide
 from tests.venues.upstox import risk
 from tests.venues.upstox.accounts import Account, Accounts
+from tests.venues.upstox.books import PLAIN, Book, OrderScript
 from tests.venues.upstox.clock import VenueClock
 from tests.venues.upstox.errors import refusal
 from tests.venues.upstox.ledger import Entry, Happened, Ledger
@@ -27,34 +28,6 @@ from tests.venues.upstox.requests import OrderRequest, parse_modify
 from tests.venues.upstox.settings import VenueSettings
 
 Publish = Callable[[str, dict[str, Any]], None]
-
-
-class OrderScript(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to happen to one order. `seconds` is venue time until the exchange has it, `hidden` meanwhile from every book.
-
-    `fills` are the units of its first fills, `every` seconds apart, the rest follows after them; an empty tuple: it is never filled.
-    """
-
-    seconds: float = 0.0
-    hidden: bool = False
-    reject: str | None = None
-    fills: tuple[int, ...] | None = None
-    every: float = 1.0
-
-
-PLAIN = OrderScript()
-
-
-class Book:
-    """Orders of today and positions of one account."""
-
-    def __init__(self) -> None:
-        self.orders: dict[str, Order] = {}
-        self.positions: dict[tuple[str, str], Position] = {}
-
-    def net(self, key: str, product: str) -> int:
-        position = self.positions.get((key, product))
-        return position.quantity if position else 0
 
 
 class Desk:

@@ -14,8 +14,8 @@ from aiohttp import web
 
 from tests.venues.upstox import faults
 from tests.venues.upstox.accounts import Account, TokenKind
+from tests.venues.upstox.books import OrderScript
 from tests.venues.upstox.core import Core
-from tests.venues.upstox.desk import OrderScript
 from tests.venues.upstox.errors import ApiError, refusal
 from tests.venues.upstox.journal import Call, safe_headers, safe_text
 from tests.venues.upstox.settings import Rate

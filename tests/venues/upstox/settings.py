@@ -133,9 +133,12 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 def simple(
     seed: int = 7, *, sessions: tuple[date, ...] = (date(2026, 11, 20),), users: int = 1, speed: float | None = None
 ) -> VenueSettings:
-    """A venue that lists Bank Nifty, its futures and options."""
+    """A venue that lists Bank Nifty, its futures and options. Reads are limited only where the clock runs by itself: a client that
+    polls while it stands still would use up a second's calls and never see the next second.
+    """
     return VenueSettings(
         simulations=(SimulationConfig(underlying=BANKNIFTY, seed=seed, sessions=sessions),),
         accounts=tuple(AccountSettings.numbered(number) for number in range(1, users + 1)),
         speed=speed,
+        read_rates=READ_RATES if speed is not None else (),
     )

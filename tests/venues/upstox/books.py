@@ -1,0 +1,36 @@
+"""What the venue keeps per account, and what a test can script for one order."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tests.venues.upstox.orders import Order
+from tests.venues.upstox.positions import Position
+
+
+class OrderScript(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to happen to one order. `seconds` is venue time until the exchange has it, `hidden` meanwhile from every book.
+
+    `fills` are the units of its first fills, `every` seconds apart, the rest follows after them; an empty tuple: it is never filled.
+    """
+
+    seconds: float = 0.0
+    hidden: bool = False
+    reject: str | None = None
+    fills: tuple[int, ...] | None = None
+    every: float = 1.0
+
+
+PLAIN = OrderScript()
+
+
+class Book:
+    """Orders of today and positions of one account."""
+
+    def __init__(self) -> None:
+        self.orders: dict[str, Order] = {}
+        self.positions: dict[tuple[str, str], Position] = {}
+
+    def net(self, key: str, product: str) -> int:
+        position = self.positions.get((key, product))
+        return position.quantity if position else 0

@@ -10,13 +10,14 @@ journal makes redelivery safe instead. Actors are detached and named, since an o
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import secrets
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from actors.placement import Placement, PlacementKind
 from actors.services import RunSpec, serve_market_data, serve_option_chain, serve_supervisor, serve_trader_host
@@ -34,6 +35,8 @@ import ray  # noqa: E402
 import ray.exceptions  # noqa: E402
 
 _ANSWER_SECONDS = 5.0
+_AHEAD = 2
+"""Tasks handed to Ray for each core: one runs, one waits, and the rest cost no memory there."""
 _RESTARTED = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0}
 
 
@@ -162,22 +165,7 @@ class Cluster:
 
     def start(self) -> str:
         """Connect and return the cluster's address. Raises `ServerUnavailable` when it cannot be reached."""
-        if self._address is None:
-            _keep_to_loopback()
-        local: dict[str, Any] = {"include_dashboard": False, "num_cpus": os.cpu_count(), "_node_ip_address": "127.0.0.1"}
-        if self._address is None:
-            os.environ["RAY_AUTH_TOKEN_PATH"] = str(_token(Path(self._spec.state)))
-        try:
-            context = ray.init(
-                address=self._address or "local",
-                namespace=NAMESPACE,
-                log_to_driver=False,
-                logging_level="ERROR",
-                **(local if self._address is None else {}),
-            )
-        except (ConnectionError, RuntimeError) as error:
-            raise ServerUnavailable(f"Ray at {self._address or 'this machine'} cannot be reached or started: {error}") from error
-        return str(context.address_info["address"])
+        return _connect(Path(self._spec.state), self._address)
 
     def start_actors(self, *, timeout: float = 60.0) -> None:
         """Start the shared actors and wait until all of them serve; the supervisor starts the hosts."""
@@ -208,6 +196,66 @@ class Cluster:
         for name in sorted(names, key=lambda name: name != SUPERVISOR):
             _end(name)
         ray.shutdown()
+
+
+class RayPool:
+    """`actors.trials.TaskPool` on Ray: one task per core of the cluster at `address`, or of a Ray of our own on this machine.
+
+    Tasks are pure functions, so Ray may run one again after a worker or a node was lost. What they share travels to each
+    node once. Use as a context manager.
+    """
+
+    def __init__(self, state: Path, *, address: str | None = None) -> None:
+        self._state = state
+        self._address = address
+        self.workers = 1
+
+    def __enter__(self) -> Self:
+        self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _connect(self._state, self._address)
+        self.workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        ray.shutdown()
+
+    def map(self, function: Callable[[Any, Any], Any], shared: Any, tasks: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        kept = ray.put(shared)
+        run: Any = ray.remote(num_cpus=1, max_retries=3)(function)
+        waiting = iter(enumerate(tasks))
+        running: dict[Any, int] = {}
+        while True:
+            for number, task in itertools.islice(waiting, _AHEAD * self.workers - len(running)):
+                running[run.remote(kept, task)] = number
+            if not running:
+                return
+            [done], _ = ray.wait(list(running), num_returns=1)
+            number = running.pop(done)
+            try:
+                answer = ray.get(done)
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from error
+            except ray.exceptions.RayError as error:
+                raise ServerUnavailable(f"Ray lost a task and cannot run it again: {error}") from error
+            yield number, answer
+
+
+def _connect(state: Path, address: str | None) -> str:
+    """Join the cluster at `address`, or start a Ray of this machine that ends with this process; returns its address.
+
+    Raises:
+        ServerUnavailable: it cannot be reached or started.
+    """
+    local: dict[str, Any] = {}
+    if address is None:
+        _keep_to_loopback()
+        local = {"include_dashboard": False, "num_cpus": os.cpu_count(), "_node_ip_address": "127.0.0.1"}
+        os.environ["RAY_AUTH_TOKEN_PATH"] = str(_token(state))
+    try:
+        context = ray.init(address=address or "local", namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR", **local)
+    except (ConnectionError, RuntimeError) as error:
+        raise ServerUnavailable(f"Ray at {address or 'this machine'} cannot be reached or started: {error}") from error
+    return str(context.address_info["address"])
 
 
 def _keep_to_loopback() -> None:

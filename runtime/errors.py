@@ -38,6 +38,10 @@ class InvalidInput(ShoalError, ValueError):
         self.fix = fix
         super().__init__(f"{field} = {_short(value)}: {fix}")
 
+    def __reduce__(self) -> tuple[type[InvalidInput], tuple[str, object, str]]:
+        """So that it can be raised in another process and told here."""
+        return type(self), (self.field, self.value, self.fix)
+
 
 class InvalidMarketData(InvalidInput):
     """A price, candle, chain or file row that cannot be true."""

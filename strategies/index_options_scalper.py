@@ -71,6 +71,7 @@ class IndexOptionsScalper:
     """
 
     name: ClassVar[str] = "index_options_scalper"
+    trades_options: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from actors.commands.shared import DATABASE, PATIENCE_SECONDS, JsonFlag, StateOption, UserArgument
+from actors.commands.shared import DATABASE, PATIENCE_SECONDS, JsonFlag, StateOption, UserArgument, console, mongodb_url
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -39,35 +38,13 @@ def explain(
     Examples: `shoal explain 123 index_options_scalper:NSE:BANKNIFTY:1m:5f0c2a9b:20261120T0401`, `shoal explain 123 T0401 --json`
     """
     with ExitStack() as stack:
-        found = asyncio.run(_explain(_mongodb_url(state, stack), user, signal_id))
+        found = asyncio.run(_explain(mongodb_url(state, stack), user, signal_id))
     if as_json:
         import msgspec
 
         typer.echo(msgspec.json.encode(found).decode())
         return
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200
-    console.print(_tree(found))
-
-
-def _mongodb_url(state: Path | None, stack: ExitStack) -> str:
-    """Of the running system, else of its data at rest."""
-    from configs.running import find_data, read_running
-    from runtime.errors import ServerUnavailable
-
-    try:
-        return read_running(state).mongodb_url
-    except ServerUnavailable:
-        folder = find_data(state)
-        if folder is None:
-            raise
-    from adapters.embedded import EmbeddedServers
-
-    only_mongodb = EmbeddedServers(folder, redis_url="redis://not-needed")
-    return stack.enter_context(only_mongodb).urls.mongodb
+    console().print(_tree(found))
 
 
 async def _explain(mongodb_url: str, user: str, signal_id: str) -> Explanation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar, cast
 
@@ -14,6 +14,8 @@ import typer
 from runtime.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from actors.client import Client
     from runtime.ports import Journal, Store
 
@@ -67,6 +69,39 @@ def call(state: Path | None, work: Callable[[Connection], Awaitable[T]]) -> T:
             return await work(connection)
 
     return asyncio.run(connect())
+
+
+def mongodb_url(state: Path | None, stack: ExitStack, *, at_rest: bool = True, create: bool = False) -> str:
+    """Of the running system; else (`at_rest`) of its data at rest, for as long as `stack` is open; else (`create`) of a new database there.
+
+    Raises:
+        ServerUnavailable: none of these; says what to do.
+    """
+    from configs.running import DEFAULT_STATES, find_data, read_running
+    from runtime.errors import ServerUnavailable
+
+    try:
+        return read_running(state).mongodb_url
+    except ServerUnavailable:
+        folder = find_data(state) if at_rest else None
+        if folder is None and create:
+            folder = state or DEFAULT_STATES[0]
+        if folder is None:
+            raise
+    from adapters.embedded import EmbeddedServers
+
+    only_mongodb = EmbeddedServers(folder, redis_url="redis://not-needed")
+    return stack.enter_context(only_mongodb).urls.mongodb
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Wide where it is no terminal: a table in a file or a pipe is not cut at 80 columns."""
+    from rich.console import Console
+
+    found = Console(stderr=stderr)
+    if not found.is_terminal:
+        found.width = 200
+    return found
 
 
 def parse_settings(settings: list[str] | None) -> dict[str, Any]:

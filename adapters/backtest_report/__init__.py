@@ -3,6 +3,7 @@
 from adapters.backtest_report.backtest import backtest_page
 from adapters.backtest_report.page import (
     Axis,
+    Badge,
     Card,
     Column,
     Curve,
@@ -19,6 +20,7 @@ from adapters.backtest_report.page import (
 
 __all__ = [
     "Axis",
+    "Badge",
     "Card",
     "Column",
     "Curve",

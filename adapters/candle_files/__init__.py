@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta, tzinfo
+from datetime import UTC, date, timedelta, tzinfo
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from adapters.candle_files.layout import read_raw
 from adapters.candle_files.quality import Bars, Finding, Problem, QualityReport, clean
+from adapters.candle_files.times import convert
+from runtime.backtest.candle_array import CandleArray
 from runtime.calendar import ExchangeCalendar
 from runtime.errors import InvalidMarketData
 from runtime.market import Candle, InstrumentId, Timeframe
 
-__all__ = ["CandleFile", "Finding", "Problem", "QualityReport", "read_candles"]
+__all__ = ["CandleFile", "Finding", "Problem", "QualityReport", "from_candles", "read_candles"]
 
 _NAME_PREFIX = re.compile(r"^([A-Z][A-Z0-9&-]*)(?=[_.])")
 
@@ -56,6 +58,12 @@ class CandleFile:
     def days(self) -> dict[date, list[Candle]]:
         return {day: list(self.candles(rows)) for day, rows in self.day_rows.items()}
 
+    def array(self) -> CandleArray:
+        """All of them as a backtest reads them."""
+        opened_at = convert(self.opened_at, self.zone, UTC).astype(np.int64)
+        prices = np.column_stack([self.open, self.high, self.low, self.close])
+        return CandleArray.of(self.instrument, self.timeframe, self.zone, opened_at, prices, self.volume)
+
     def candles(self, rows: slice = slice(None)) -> Iterator[Candle]:
         instrument, timeframe, zone = self.instrument, self.timeframe, self.zone
         volumes = [None] * len(self.opened_at[rows]) if self.volume is None else self.volume[rows].tolist()
@@ -82,13 +90,16 @@ def read_candles(
     calendar: ExchangeCalendar | None = None,
     timeframe: Timeframe | None = None,
     label: Literal["start", "end"] | None = None,
+    zone: tzinfo | None = None,
     trust_name: bool = False,
 ) -> CandleFile:
     """Read the candles of the exchange dates `start` to `end`, both included.
 
-    Known forms: parquet with a timestamp column `ts_ist`, `ts_utc` or `ts_et` (naive wall clock); CSV with a header
-    (`Instrument,Date,Time,Open,High,Low,Close[,Volume]`); text without one
-    (`BANKNIFTY,20160701,09:16,open,high,low,close,volume,oi`). Volume that is zero throughout counts as none.
+    Known forms: parquet, and CSV with a header, with columns open, high, low, close (or o, h, l, c; any case), perhaps volume
+    and instrument, and times in one column (`timestamp`, `datetime`, `date`, `open_time`, …: ISO 8601, day-month-year, or an
+    epoch in s, ms, µs or ns) or in Date and Time; text without a header
+    (`BANKNIFTY,20160701,09:16,open,high,low,close,volume,oi`). An epoch, an offset and the names `ts_ist`, `ts_utc`, `ts_et`
+    say the zone of the times; `20160701` with a time of day is India's. Volume that is zero throughout counts as none.
 
     Args:
         path: the file.
@@ -98,15 +109,18 @@ def read_candles(
         calendar: sessions to check against; without one, the market is taken to be open round the clock.
         timeframe: by default, the commonest distance of two rows.
         label: whether rows carry their candle's start or end; by default told from the session's first and last minute.
+        zone: of times that do not say it themselves; candles come in the calendar's zone, if there is one.
         trust_name: take `instrument` (or the file's name) although the instrument column says otherwise.
 
     Raises:
-        InvalidMarketData: the file is unreadable, holds no usable row, or its instrument column contradicts `instrument`
-            or the file's name. Rows that cannot be true are left out and counted in the report, not raised.
+        InvalidMarketData: the file is unreadable, holds no usable row, does not say the zone of its times although `zone` is
+            None, or its instrument column contradicts `instrument` or the file's name. Rows that cannot be true are left
+            out and counted in the report, not raised.
     """
     path = Path(path)
     report = QualityReport(str(path.name))
-    bars, zone, symbols = read_raw(path, start, end, report)
+    bars, own_zone, symbols = read_raw(path, start, end, report)
+    bars, zone = _in_zone(bars, own_zone, zone, calendar, path)
     found = _instrument(path, instrument, symbols, trust_name, report)
     timeframe = timeframe or _timeframe(path, bars)
     bars = _to_starts(bars, label, calendar, timeframe, report)
@@ -114,19 +128,17 @@ def read_candles(
     bars = clean(bars, calendar, timeframe.minutes, report)
     if not len(bars.at):
         raise InvalidMarketData("candle file", str(path), f"no usable candle from {start} to {end}: {'; '.join(report.lines())}")
-    values = bars.values
-    return CandleFile(
-        instrument=found,
-        timeframe=timeframe,
-        zone=zone,
-        opened_at=bars.at,
-        open=values[:, 0],
-        high=values[:, 1],
-        low=values[:, 2],
-        close=values[:, 3],
-        volume=_volume(bars, report),
-        report=report,
-    )
+    return _file(found, timeframe, zone, bars, report)
+
+
+def _in_zone(bars: Bars, own: tzinfo | None, told: tzinfo | None, calendar: ExchangeCalendar | None, path: Path) -> tuple[Bars, tzinfo]:
+    written = own or told
+    if written is None:
+        raise InvalidMarketData(
+            "time zone", None, f"the times of {path.name} carry none: say it, such as --zone Asia/Kolkata or --zone UTC"
+        )
+    wanted = calendar.zone if calendar is not None else told or written
+    return Bars(convert(bars.at, written, wanted), bars.values), wanted
 
 
 def _instrument(path: Path, asked: InstrumentId | None, symbols: Sequence[str], trust_name: bool, report: QualityReport) -> InstrumentId:
@@ -207,3 +219,38 @@ def _volume(bars: Bars, report: QualityReport) -> NDArray[np.float64] | None:
         return volume
     report.notes.append("volume is zero throughout: taken as not reported")
     return None
+
+
+def from_candles(candles: Sequence[Candle], name: str, *, calendar: ExchangeCalendar | None = None) -> CandleFile:
+    """Candles of a store or a broker, checked and reported on like those of a file called `name`.
+
+    Raises:
+        InvalidMarketData: there is none, or none is usable.
+    """
+    report = QualityReport(name, rows=len(candles))
+    if not candles:
+        raise InvalidMarketData("candles", name, "there is none in the period asked for")
+    zone = calendar.zone if calendar is not None else UTC
+    first = candles[0]
+    at = np.array([candle.opened_at.astimezone(zone).replace(tzinfo=None) for candle in candles], "datetime64[s]")
+    values = np.array([[candle.open, candle.high, candle.low, candle.close, candle.volume or 0.0] for candle in candles])
+    bars = clean(Bars(at, values), calendar, first.timeframe.minutes, report)
+    if not len(bars.at):
+        raise InvalidMarketData("candles", name, f"none is usable: {'; '.join(report.lines())}")
+    return _file(first.instrument, first.timeframe, zone, bars, report)
+
+
+def _file(instrument: InstrumentId, timeframe: Timeframe, zone: tzinfo, bars: Bars, report: QualityReport) -> CandleFile:
+    values = bars.values
+    return CandleFile(
+        instrument=instrument,
+        timeframe=timeframe,
+        zone=zone,
+        opened_at=bars.at,
+        open=values[:, 0],
+        high=values[:, 1],
+        low=values[:, 2],
+        close=values[:, 3],
+        volume=_volume(bars, report),
+        report=report,
+    )

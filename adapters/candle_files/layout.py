@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -18,20 +17,32 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from adapters.candle_files.quality import Bars, Problem, QualityReport
+from adapters.candle_files.times import TIME_COLUMNS, ZONED_COLUMNS, read_times
 from runtime.errors import InvalidMarketData
-from runtime.market import IST
 
-TIME_COLUMNS: dict[str, tzinfo] = {"ts_ist": IST, "ts_utc": UTC, "ts_et": ZoneInfo("America/New_York")}
-"""Timestamp columns and the zone of their naive wall-clock times."""
 _HEADERLESS = ("instrument", "date", "time", "open", "high", "low", "close", "volume", "oi")
 _PRICES = ("open", "high", "low", "close")
+_SYNONYMS = {
+    "o": "open",
+    "h": "high",
+    "l": "low",
+    "c": "close",
+    "v": "volume",
+    "vol": "volume",
+    "vol.": "volume",
+    "symbol": "instrument",
+    "ticker": "instrument",
+    "tradingsymbol": "instrument",
+    **dict.fromkeys(("", "unnamed: 0"), "index"),
+}
+"""Other names of the same columns; pandas writes an index without a name."""
 
 
 class RawFile(NamedTuple):
-    """`symbols`: distinct values of the instrument column, none where there is no such column."""
+    """`symbols`: distinct values of the instrument column, none where there is no such column. `zone` None: the file does not say."""
 
     bars: Bars
-    zone: tzinfo
+    zone: tzinfo | None
     symbols: tuple[str, ...]
 
 
@@ -48,7 +59,7 @@ def read_raw(path: Path, start: date | None, end: date | None, report: QualityRe
     absent = [name for name in _PRICES if name not in table.column_names]
     if absent:
         raise InvalidMarketData("candle file", str(path), f"lacks {', '.join(absent)}; its columns are {', '.join(table.column_names)}")
-    at, zone = _times(table, path)
+    at, zone = read_times(table, path)
     symbols: tuple[str, ...] = (
         tuple(pc.unique(table["instrument"]).cast(pa.string()).to_pylist()) if "instrument" in table.column_names else ()
     )
@@ -65,20 +76,25 @@ def read_raw(path: Path, start: date | None, end: date | None, report: QualityRe
 
 def _read_parquet(path: Path, start: date | None, end: date | None) -> pa.Table:
     names = pq.read_schema(path).names
-    column = next((name for name in names if name in TIME_COLUMNS), None)
+    column = next((name for name in names if name in ZONED_COLUMNS), None)
     filters: list[tuple[str, str, Any]] = []
     if column and start:
         filters.append((column, ">=", datetime.combine(start - timedelta(days=1), datetime.min.time())))
     if column and end:
         filters.append((column, "<", datetime.combine(end + timedelta(days=2), datetime.min.time())))
-    wanted = [name for name in names if name.lower() in {*TIME_COLUMNS, *_HEADERLESS}]
+    wanted = [name for name in names if _plain(name) in {*TIME_COLUMNS, *_HEADERLESS}]
     table = pq.read_table(path, columns=wanted, filters=filters or None)
-    return table.rename_columns([name.lower() for name in table.column_names])
+    return table.rename_columns([_plain(name) for name in table.column_names])
+
+
+def _plain(name: str) -> str:
+    name = name.strip().strip('"').lower()
+    return _SYNONYMS.get(name, name)
 
 
 def _read_text(path: Path, report: QualityReport) -> pa.Table:
     with path.open(encoding="utf-8-sig") as file:
-        head = [field.strip().lower() for field in file.readline().split(",")]
+        head = [_plain(field) for field in file.readline().split(",")]
     has_header = "open" in head
     names = head if has_header else list(_HEADERLESS[: len(head)])
     torn: list[str] = []
@@ -96,24 +112,6 @@ def _read_text(path: Path, report: QualityReport) -> pa.Table:
     report.rows += len(torn)
     report.add(Problem.UNREADABLE, len(torn), "refused", torn)
     return table
-
-
-def _times(table: pa.Table, path: Path) -> tuple[NDArray[np.datetime64], tzinfo]:
-    for name, zone in TIME_COLUMNS.items():
-        if name in table.column_names:
-            column = table[name]
-            stamps = column if pa.types.is_timestamp(column.type) else pc.strptime(column, "%Y-%m-%d %H:%M:%S", "s", error_is_null=True)
-            return _wall_clock(stamps), zone
-    if not {"date", "time"} <= set(table.column_names):
-        raise InvalidMarketData("candle file", str(path), f"needs columns Date and Time, or one of {', '.join(TIME_COLUMNS)}")
-    day, clock = table["date"].cast(pa.string()), table["time"].cast(pa.string())
-    clock = pc.if_else(pc.equal(pc.utf8_length(clock), len("HH:MM")), pc.binary_join_element_wise(clock, "00", ":"), clock)
-    stamps = pc.strptime(pc.binary_join_element_wise(day, clock, " "), "%Y%m%d %H:%M:%S", "s", error_is_null=True)
-    return _wall_clock(stamps), IST
-
-
-def _wall_clock(column: pa.ChunkedArray) -> NDArray[np.datetime64]:
-    return column.cast(pa.timestamp("s"), safe=False).to_numpy().astype("datetime64[s]")
 
 
 def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:

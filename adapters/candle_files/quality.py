@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime, time
+from datetime import date
 from enum import StrEnum
 from itertools import pairwise
 from typing import Literal, NamedTuple, TypeAlias
@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.calendar import ExchangeCalendar, SessionTimes
+from runtime.calendar import ExchangeCalendar
 
 EXAMPLES_MAX = 3
 JUMP_MAX = 1.25
@@ -132,17 +132,41 @@ def _deduplicate(bars: Bars, report: QualityReport) -> Bars:
     return bars.keep(~(conflicting | repeated))
 
 
+class _Parts(NamedTuple):
+    """The parts of all sessions in question, ascending: wall-clock open and close (datetime64[s]) and the trading date of each."""
+
+    opens: NDArray[np.datetime64]
+    closes: NDArray[np.datetime64]
+    dates: NDArray[np.datetime64]
+
+    @classmethod
+    def of(cls, bars: Bars, calendar: ExchangeCalendar) -> _Parts:
+        """Of every date with a row, and of the date after it, whose session may begin on the evening before."""
+        present = np.unique(bars.at.astype("datetime64[D]"))
+        days: list[date] = np.unique(np.concatenate([present, present + 1])).tolist()
+        spans = [(opens.replace(tzinfo=None), closes.replace(tzinfo=None), day) for day in days for opens, closes in calendar.session(day)]
+        opens, closes, dates = zip(*spans, strict=True) if spans else ((), (), ())
+        return cls(np.array(opens, "datetime64[s]"), np.array(closes, "datetime64[s]"), np.array(dates, "datetime64[D]"))
+
+    def of_rows(self, at: NDArray[np.datetime64]) -> NDArray[np.int64]:
+        """Number of the part that each time lies in, -1 outside of all."""
+        number: NDArray[np.int64] = np.searchsorted(self.opens, at, side="right") - 1
+        if not len(self.opens):
+            return number
+        number[(number < 0) | (at >= self.closes[number])] = -1
+        return number
+
+    def grid(self, number: int, minutes: int) -> NDArray[np.datetime64]:
+        count = -int((self.opens[number] - self.closes[number]).astype(np.int64) // (minutes * 60))
+        return self.opens[number] + np.arange(count).astype(f"timedelta64[{minutes}m]")
+
+
 def _drop_off_session(bars: Bars, calendar: ExchangeCalendar, minutes: int, report: QualityReport) -> Bars:
-    days, day_of_row = np.unique(bars.at.astype("datetime64[D]"), return_inverse=True)
-    second = (bars.at - bars.at.astype("datetime64[D]")).astype(np.int64)
-    parts_of_day = [calendar.times(day) for day in days.tolist()]
-    inside, on_grid = np.zeros(len(bars.at), dtype=bool), np.zeros(len(bars.at), dtype=bool)
-    for parts in set(parts_of_day):
-        rows = np.array([other == parts for other in parts_of_day])[day_of_row]
-        for opens, closes in parts:
-            in_part = rows & (second >= _seconds(opens)) & (second < _seconds(closes))
-            inside |= in_part
-            on_grid |= in_part & ((second - _seconds(opens)) % (minutes * 60) == 0)
+    parts = _Parts.of(bars, calendar)
+    number = parts.of_rows(bars.at)
+    inside = number >= 0
+    on_grid = inside.copy()
+    on_grid[inside] = (bars.at[inside] - parts.opens[number[inside]]).astype(np.int64) % (minutes * 60) == 0
     report.add(Problem.OFF_SESSION, int((~inside).sum()), "dropped", map(str, bars.at[~inside][:EXAMPLES_MAX]))
     report.add(Problem.OFF_GRID, int((inside & ~on_grid).sum()), "refused", map(str, bars.at[inside & ~on_grid][:EXAMPLES_MAX]))
     return bars.keep(on_grid)
@@ -168,21 +192,23 @@ def _refuse_jumps(bars: Bars, report: QualityReport) -> Bars:
 
 
 def _find_gaps(bars: Bars, calendar: ExchangeCalendar, minutes: int, report: QualityReport) -> None:
-    days, first, counts = np.unique(bars.at.astype("datetime64[D]"), return_index=True, return_counts=True)
-    short: list[str] = []
-    missing = 0
+    """Of dates with a row: a date without any is a holiday that the calendar does not know, or was never in the data."""
+    if not len(bars.at):
+        return
+    parts = _Parts.of(bars, calendar)
+    present = np.bincount(parts.of_rows(bars.at), minlength=len(parts.opens))
+    wanted = -((parts.opens - parts.closes).astype(np.int64) // (minutes * 60))
+    dates, of_part = np.unique(parts.dates, return_inverse=True)
+    counts, expected = (np.bincount(of_part, weights=of, minlength=len(dates)).astype(np.int64) for of in (present, wanted))
+    short = np.flatnonzero((counts > 0) & (counts < expected))
     gaps: list[str] = []
-    for day, at, count in zip(days.tolist(), first.tolist(), counts.tolist(), strict=True):
-        expected = [_grid(day, part, minutes) for part in calendar.times(day)]
-        wanted = sum(map(len, expected))
-        if count >= wanted:
-            continue
-        missing += wanted - count
-        short.append(f"{day}: {count} of {wanted}")
-        if len(gaps) < EXAMPLES_MAX:
-            gaps += _runs(np.setdiff1d(np.concatenate(expected), bars.at[at : at + count]), minutes)
-    report.add(Problem.GAP, missing, "left missing", gaps)
-    report.add(Problem.SHORT_SESSION, len(short), "kept", short)
+    for day in short.tolist():
+        if len(gaps) >= EXAMPLES_MAX:
+            break
+        grid = np.concatenate([parts.grid(number, minutes) for number in np.flatnonzero(of_part == day).tolist()])
+        gaps += _runs(np.setdiff1d(grid, bars.at), minutes)
+    report.add(Problem.GAP, int((expected - counts)[short].sum()), "left missing", gaps)
+    report.add(Problem.SHORT_SESSION, len(short), "kept", (f"{dates[day]}: {counts[day]} of {expected[day]}" for day in short.tolist()))
 
 
 def _find_gaps_round_the_clock(bars: Bars, minutes: int, report: QualityReport) -> None:
@@ -190,11 +216,6 @@ def _find_gaps_round_the_clock(bars: Bars, minutes: int, report: QualityReport) 
     holes = np.flatnonzero(steps > 1)
     examples = (f"{steps[at] - 1} after {bars.at[at]}" for at in holes[:EXAMPLES_MAX].tolist())
     report.add(Problem.GAP, int((steps[holes] - 1).sum()), "left missing", examples)
-
-
-def _grid(day: date, part: SessionTimes, minutes: int) -> NDArray[np.datetime64]:
-    opens, closes = (np.datetime64(datetime.combine(day, edge), "s") for edge in part)
-    return np.arange(opens, closes, np.timedelta64(minutes * 60, "s"))
 
 
 def _runs(times: NDArray[np.datetime64], minutes: int) -> list[str]:
@@ -214,7 +235,3 @@ def _each_row(cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _examples(bars: Bars, mask: NDArray[np.bool_]) -> Iterable[str]:
     for row in np.flatnonzero(mask)[:EXAMPLES_MAX].tolist():
         yield f"{bars.at[row]} {bars.values[row].tolist()}"
-
-
-def _seconds(clock: time) -> int:
-    return clock.hour * 3600 + clock.minute * 60 + clock.second

@@ -37,7 +37,8 @@ COLLECTIONS: dict[str, Sequence[Index]] = {
     CANDLES: [],  # {i: instrument, t: timeframe, o: opened at}
     "ticks": [Index(["instrument", "ts"]), Index(["ts"], keep=timedelta(days=7))],
     "option_chains": [Index(["underlying", "-taken_at"]), Index(["taken_at"], keep=timedelta(days=30))],
-    "backtests": [Index(["user_id", "-ts"])],
+    "backtests": [Index(["user_id", "-ts"]), Index(["-ts"])],  # fingerprint
+    "backtest_parts": [Index(["backtest", "number"])],  # long content of a result, {backtest}:{number}
     "outbox": [Index(["user_id", "seq"])],  # what could not be published yet
     "platform": [],  # counters, kill switch
 }

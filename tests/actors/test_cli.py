@@ -10,7 +10,6 @@ import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -31,36 +30,9 @@ from runtime.session import SessionConfig
 from runtime.state import EngineState
 from strategies import REGISTRY, create
 from tests.builders import at, signal
+from tests.command_line import REPOSITORY, shoal
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 DATABASE = "shoal"
-NOWHERE = {"REDIS_URL": "", "MONGODB_URL": "", "SHOAL_STATE": ""}
-
-
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-async def shoal(*arguments: str, folder: Path, **environment: str) -> Ran:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        "from actors.cli import main; main()",
-        *arguments,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=folder,
-        env=os.environ | NOWHERE | environment | {"PYTHONPATH": str(REPOSITORY)},
-    )
-    out, err = await process.communicate()
-    assert process.returncode is not None
-    return Ran(process.returncode, out.decode(), err.decode())
 
 
 class OneHost:

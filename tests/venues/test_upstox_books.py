@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runtime.market import IST
 from tests.venues.upstox import simple
 from tests.venues.upstox.books import OrderScript
 from tests.venues.upstox.core import Core
@@ -110,8 +112,8 @@ def test_every_order_ends_once_and_fills_are_neither_lost_nor_made_up(script: li
 
 
 def test_a_position_is_carried_overnight_and_settled_when_its_contract_expires() -> None:
-    core = Core(simple(sessions=(date(2026, 11, 23), date(2026, 11, 24))))
-    core.clock.run_to(core.clock.later(60))
+    sessions = (date(2026, 11, 23), date(2026, 11, 24))
+    core = Core(msgspec.structs.replace(simple(sessions=sessions), start=datetime(2026, 11, 23, 15, 20, tzinfo=IST)))
     call = core.listing.of("NSE:BANKNIFTY26NOV52000CE")
     core.trade_by_hand("U1", {"instrument_token": call.key, "quantity": LOT, "transaction_type": "BUY", "product": "D"})
     (bought,) = core.ledger.entries(Happened.FILLED)

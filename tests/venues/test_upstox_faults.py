@@ -269,6 +269,13 @@ async def test_a_handshake_is_refused_as_often_as_asked(client: Customer) -> Non
         pass
 
 
+async def test_a_portfolio_message_has_a_status_nobody_knows(client: Customer) -> None:
+    async with websockets.connect(client.venue.urls.portfolio, additional_headers=client.headers) as stream:
+        client.venue.faults.add(faults.StreamUpdates(how="rewrite", fields={"status": "half done"}))
+        await client.placed()
+        assert [json.loads(await stream.recv())["status"] for _ in range(2)] == ["half done", "validation pending"]
+
+
 @pytest.mark.parametrize(
     ("how", "statuses"),
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -268,6 +268,25 @@ async def test_login_gives_a_token_that_works_and_logout_ends_it(sdk: Sdk) -> No
     with pytest.raises(ApiException) as failure:
         await sdk.call("UserApi", "get_profile", "2.0")
     assert failure.value.status == 401
+
+
+async def test_a_login_by_phone_is_asked_for(sdk: Sdk) -> None:
+    account = sdk.venue.core.accounts.by_id["U1"]
+    request = upstox_client.IndieUserTokenRequest(client_secret=account.client_secret)
+    response = await sdk.call("LoginApi", "init_token_request_for_indie_user", request, account.client_id)
+    # 03:30 IST of the next morning is 22:00 UTC.
+    assert datetime.fromtimestamp(int(response.data.authorization_expiry) / 1000, UTC) == datetime(2026, 11, 20, 22, tzinfo=UTC)
+
+
+async def test_a_position_is_converted_to_another_product(sdk: Sdk) -> None:
+    await place(sdk, quantity=60)
+    request = upstox_client.ConvertPositionRequest(
+        instrument_token=call_52000(sdk.venue), old_product="I", new_product="D", transaction_type="BUY", quantity=30
+    )
+    assert (await sdk.call("PortfolioApi", "convert_positions", request, "2.0")).data.status == "complete"
+    positions = (await sdk.call("PortfolioApi", "get_positions", "2.0")).data
+    assert {row.product: row.quantity for row in positions} == {"I": 30, "D": 30}
+    assert (await sdk.call("PortfolioApi", "get_mtf_positions")).data == []
 
 
 async def test_kill_switch_addresses_margin_and_brokerage(sdk: Sdk) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import time
+from datetime import datetime, time
 from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
 
+from runtime.market import IST
 from tests.venues.customer import LOT, Customer, call_52000, code, order
 from tests.venues.upstox import AccountSettings, StaticAddresses, TokenKind, UpstoxVenue, VenueSettings, simple
 from tests.venues.upstox.ledger import Happened
@@ -128,6 +129,8 @@ async def test_a_malformed_order_is_refused_with_the_documented_code(client: Cus
 async def test_the_eleventh_order_of_a_second_is_refused_and_the_next_second_is_free(client: Customer) -> None:
     answers = [(await client.place(order_type="LIMIT", price=1)).status_code for _ in range(11)]
     assert answers == [200] * 10 + [429]
+    rates = (await client.http.get(f"{client.venue.urls.control}/rates")).json()
+    assert rates == {"busiest_second": {"U1": {"order": 10}}, "refused": 1}
 
     await client.venue.advance(1)
 
@@ -158,6 +161,30 @@ async def test_an_analytics_token_reads_the_market_and_nothing_else(client: Cust
     placed = await client.http.post(f"{client.venue.urls.orders}/v3/order/place", json=order(client.venue), headers=headers)
     assert placed.status_code == 401
     assert client.venue.ledger.entries() == []
+
+
+async def test_an_extended_token_reads_the_account_but_does_not_trade(client: Customer) -> None:
+    headers = {"Authorization": f"Bearer {client.venue.token(kind=TokenKind.EXTENDED)}"}
+
+    assert (await client.http.get(f"{client.venue.urls.rest}/v2/order/retrieve-all", headers=headers)).status_code == 200
+    placed = await client.http.post(f"{client.venue.urls.orders}/v3/order/place", json=order(client.venue), headers=headers)
+    assert code(placed) == (401, "UDAPI100067")
+
+
+async def test_the_login_dialog_sends_back_a_code_for_a_token(client: Customer) -> None:
+    account, rest = client.venue.core.accounts.by_id["U1"], client.venue.urls.rest
+    query = {"client_id": account.client_id, "redirect_uri": "https://app.example.test/back", "state": "s", "response_type": "code"}
+    location = (await client.http.get(f"{rest}/v2/login/authorization/dialog", params=query)).headers["Location"]
+    url = httpx.URL(location)
+    assert (url.host, url.params["state"]) == ("app.example.test", "s")
+    form = {"code": url.params["code"], "client_id": account.client_id, "client_secret": account.client_secret}
+    form |= {"redirect_uri": query["redirect_uri"], "grant_type": "authorization_code"}
+
+    token = (await client.http.post(f"{rest}/v2/login/authorization/token", data=form)).json()["access_token"]
+
+    assert token == client.venue.token("U1")
+    wrong = await client.http.post(f"{rest}/v2/login/authorization/token", data=form | {"client_secret": "guess"})
+    assert code(wrong) == (401, "UDAPI100016")
 
 
 async def test_orders_are_taken_from_the_registered_address_only(http: httpx.AsyncClient) -> None:
@@ -224,8 +251,8 @@ async def test_a_slow_cancellation_can_lose_against_a_fill(http: httpx.AsyncClie
 
 
 async def test_the_broker_squares_off_intraday_positions_and_leaves_the_others(http: httpx.AsyncClient) -> None:
-    async with UpstoxVenue(VenueSettings(square_off=time(15, 20))) as venue:
-        await venue.advance(300)
+    start = datetime(2026, 11, 20, 15, 15, tzinfo=IST)
+    async with UpstoxVenue(VenueSettings(square_off=time(15, 20), start=start)) as venue:
         client = Customer(venue, http)
         await client.placed(product="I")
         await client.placed(product="D")

@@ -35,6 +35,7 @@ class Control:
             ("POST", "login", self._log_in),
             ("GET", "clock", self._clock),
             ("POST", "clock", self._advance),
+            ("GET", "rates", self._rates),
             ("GET", "faults", self._faults),
             ("POST", "faults", self._inject),
             ("POST", "orders", self._trade_by_hand),
@@ -67,7 +68,11 @@ class Control:
 
     async def _clock(self, _request: web.Request) -> web.Response:
         clock, market = self._core.clock, self._core.market
-        return _json({"now": clock.local.isoformat(), "open": market.in_session(clock.now), "rate_refusals": self._core.rates.refused})
+        return _json({"now": clock.local.isoformat(), "open": market.in_session(clock.now)})
+
+    async def _rates(self, _request: web.Request) -> web.Response:
+        """The most calls of each customer in any second of venue time, of those a limit still remembers."""
+        return _json({"busiest_second": self._core.rates.report(), "refused": self._core.rates.refused})
 
     async def _advance(self, request: web.Request) -> web.Response:
         """`{"seconds": 5}` or `{"to": "2026-11-20T10:00:00"}`, IST where it names no zone."""

@@ -126,7 +126,7 @@ class Core:
             case faults.FeedClose(stream="portfolio"):
                 self.portfolio.close(fault.code, fault.user)
             case faults.StreamUpdates():
-                self.portfolio.disturb(fault.how, fault.times, fault.user)
+                self.portfolio.disturb(fault)
             case faults.ManualOrder():
                 for account in self._of(fault.user):
                     self.trade_by_hand(account.user_id, fault.order)

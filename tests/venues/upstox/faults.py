@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 import yaml
@@ -125,10 +125,10 @@ class FeedSilence(Fault, frozen=True, kw_only=True, tag="feed_silence"):
 
 
 class FeedClose(Fault, frozen=True, kw_only=True, tag="feed_close"):
-    """Open sockets of a `stream` (`market` or `portfolio`) are closed with `code`; 1006: cut without a closing handshake."""
+    """Open sockets of a `stream` are closed with `code`; 1006: cut without a closing handshake."""
 
     code: int = 1006
-    stream: str = "market"
+    stream: Literal["market", "portfolio"] = "market"
 
 
 class FeedRefusal(Fault, frozen=True, kw_only=True, tag="feed_refusal"):
@@ -147,15 +147,18 @@ class FeedTicks(Fault, frozen=True, kw_only=True, tag="feed_ticks"):
     trade, the previous close and the bars (`sparse`), as some recorded ones do.
     """
 
-    how: str
+    how: Literal["duplicate", "reorder", "sparse"]
     times: int = 1
 
 
 class StreamUpdates(Fault, frozen=True, kw_only=True, tag="stream_updates"):
-    """The next `times` portfolio messages come twice (`duplicate`), after their successor (`reorder`), or not at all (`drop`)."""
+    """The next `times` portfolio messages come twice (`duplicate`), after their successor (`reorder`), not at all (`drop`), or with
+    these `fields` replaced (`rewrite`), as `Rewrite` does with answers.
+    """
 
-    how: str
+    how: Literal["duplicate", "reorder", "drop", "rewrite"]
     times: int = 1
+    fields: dict[str, Any] = {}
 
 
 class ManualOrder(Fault, frozen=True, kw_only=True, tag="manual_order"):

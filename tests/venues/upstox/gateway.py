@@ -146,8 +146,8 @@ class Gateway:
             "multi": settings.multi_order_rates,
             "read": settings.read_rates,
         }
-        # Orders are counted together, other calls per API, as the vendor's limits are worded.
-        kind = route.rate if route.rate != "read" else route.operation
+        together = route.rate == "multi" or (route.rate == "order" and settings.orders_counted_together)
+        kind = route.rate if together else route.operation
         if not self._core.rates.take(account.user_id, kind, rates[route.rate], self._core.clock.now, calls):
             raise refusal("UDAPI10005")
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from tests.venues.upstox.faults import StreamUpdates, rewrite
 from tests.venues.upstox.sockets import Connection
 
 
@@ -14,7 +15,7 @@ class PortfolioHub:
 
     def __init__(self) -> None:
         self._connections: dict[Connection, frozenset[str]] = {}
-        self._disturbances: list[tuple[str | None, str]] = []
+        self._disturbances: list[StreamUpdates] = []
         self._held: list[Callable[[], None]] = []
 
     @property
@@ -32,17 +33,17 @@ class PortfolioHub:
             if user_id in (None, connection.user_id):
                 connection.close(code)
 
-    def disturb(self, how: str, times: int, user_id: str | None = None) -> None:
-        """The next messages come twice (`duplicate`), after their successor (`reorder`) or never (`drop`)."""
-        self._disturbances += [(user_id, how)] * times
+    def disturb(self, fault: StreamUpdates) -> None:
+        self._disturbances += [fault] * fault.times
 
     def publish(self, user_id: str, message: dict[str, Any]) -> None:
         kind = message["update_type"]
         listeners = [connection for connection, kinds in self._connections.items() if connection.user_id == user_id and kind in kinds]
         if not listeners:
             return
-        text = json.dumps(message)
-        how = self._next_disturbance(user_id)
+        fault = self._next_disturbance(user_id)
+        how = None if fault is None else fault.how
+        text = json.dumps(message if fault is None else rewrite(message, fault.fields))
         if how == "reorder":
             self._held.append(lambda: _send(listeners, text))
             return
@@ -54,11 +55,10 @@ class PortfolioHub:
             held()
         self._held.clear()
 
-    def _next_disturbance(self, user_id: str) -> str | None:
-        for number, (user, how) in enumerate(self._disturbances):
-            if user in (None, user_id):
-                del self._disturbances[number]
-                return how
+    def _next_disturbance(self, user_id: str) -> StreamUpdates | None:
+        for number, fault in enumerate(self._disturbances):
+            if fault.user in (None, user_id):
+                return self._disturbances.pop(number)
         return None
 
 

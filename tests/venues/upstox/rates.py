@@ -29,6 +29,13 @@ class RateCounter:
         calls.extend([now] * weight)
         return True
 
+    def report(self) -> dict[str, dict[str, int]]:
+        """Per customer and kind of call, the most in any one second."""
+        report: dict[str, dict[str, int]] = {}
+        for user_id, kind in self._calls:
+            report.setdefault(user_id, {})[kind] = self.busiest(user_id, kind)
+        return report
+
     def busiest(self, user_id: str, kind: str, seconds: int = 1) -> int:
         """The most calls this customer made in any window of so many seconds, of those still remembered."""
         calls = self._calls.get((user_id, kind), deque())

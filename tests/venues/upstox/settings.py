@@ -74,6 +74,9 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     order_rates_registered: tuple[Rate, ...] = REGISTERED_ORDER_RATES
     multi_order_rates: tuple[Rate, ...] = MULTI_ORDER_RATES
     read_rates: tuple[Rate, ...] = READ_RATES
+    orders_counted_together: bool = True
+    """Whether place, modify, cancel and GTT calls share one limit, or have one each [U]."""
+
     rate_limits: bool = True
 
     token_expiry: time = time(3, 30)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from adapters.brokers.paper import PaperVenue
-from runtime.engine.entering import SIGNAL_TIME_TO_LIVE
+from runtime.engine.limits import SIGNAL_TIME_TO_LIVE
 from runtime.market import InstrumentId, Quote
 from runtime.orders import Leg, Order, OrderEvent, OrderRejected
 from runtime.paper import PaperExchange

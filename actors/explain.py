@@ -196,5 +196,6 @@ def _size_details(signal: Signal, config: SessionConfig, slot: str) -> dict[str,
         "lot_size": signal.instrument.lot_size,
         "contract_price": signal.contract_price,
         "stop": signal.stop,
+        "atr": signal.atr,
     }
     return {name: str(value) if isinstance(value, Decimal) else value for name, value in (given | settings).items() if value is not None}

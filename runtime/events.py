@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
 
 import msgspec
 
-from runtime.market import InstrumentId
+from runtime.market import IST, InstrumentId
 from runtime.orders import Order, OrderAbsent, OrderAccepted, OrderCancelled, OrderFilled, OrderRejected, OrderUnknown
 from runtime.session import OnBreach, SessionConfig, Subscription
 from runtime.signals import Signal
@@ -61,6 +62,9 @@ class SkipReason(StrEnum):
     NOT_RUNNING = "not_running"
     SUPERSEDED = "superseded"
     INVALID = "invalid"
+    EXPIRY = "expiry"
+    NO_ATR = "no_atr"
+    DUPLICATE = "duplicate"
 
 
 class ExitReason(StrEnum):
@@ -73,6 +77,8 @@ class ExitReason(StrEnum):
     EXPIRY = "EXPIRY"
     RISK_HALT = "RISK_HALT"
     MANUAL = "MANUAL"
+    SURPLUS = "SURPLUS"
+    """Two orders that each closed the position were both filled: what went beyond it is flattened."""
 
 
 # --- inputs ---------------------------------------------------------------------------------------------------------
@@ -211,10 +217,11 @@ class SessionRecovered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class SignalArrived(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A signal as it reached the trader, at venue time `ts`."""
+    """A signal as it reached the trader, at venue time `ts`. `last_price`: the contract's last trade then, where it is known."""
 
     ts: datetime
     signal: Signal
+    last_price: float | None = None
 
 
 class SuspendSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -309,8 +316,20 @@ class PublicEvent(msgspec.Struct, frozen=True, kw_only=True):
     data: dict[str, object] = {}
 
 
-class Publish(msgspec.Struct, frozen=True):
-    event: PublicEvent
+class Publish(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user hears. `facts` tell the event's data, once somebody reads it: a backtest reads none of its millions."""
+
+    user_id: str
+    seq: int
+    type: EventType
+    ts: datetime
+    facts: Callable[[], dict[str, object]]
+
+    @property
+    def event(self) -> PublicEvent:
+        event_id = f"{self.user_id}:{self.seq}"
+        ts = self.ts.astimezone(IST)
+        return PublicEvent(event_id=event_id, seq=self.seq, type=self.type, user_id=self.user_id, ts=ts, data=self.facts())
 
 
 class SubmitOrder(msgspec.Struct, frozen=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
+from collections.abc import Callable
+from datetime import datetime, time, timedelta, tzinfo
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -13,8 +14,12 @@ from runtime.session import ExitMode, Level, LevelUnit, Protection
 from runtime.state import Position
 
 _HUNDRED = Decimal(100)
+_ONE = Decimal(1)
 _RATCHET_STEPS = 10
 """A trailing stop moves in steps of a tenth of its distance, so that following it wakes the engine ten times less often than a tick would."""
+
+_EXPIRY_EXIT = time(15, 15)
+"""Exchange-local time at which an expiring contract is left by a position that has no square-off time."""
 
 _ZONES: dict[Segment, tzinfo] = {
     Segment.INDIAN: IST,
@@ -34,7 +39,7 @@ def to_tick(price: Decimal, instrument: Instrument) -> Decimal:
 
 
 def _to_tick(price: Decimal, tick: Decimal) -> Decimal:
-    return max(tick, ((price / tick).to_integral_value(rounding=ROUND_HALF_EVEN) * tick).quantize(tick))
+    return max(tick, (price / tick).quantize(_ONE, ROUND_HALF_EVEN) * tick)
 
 
 def decimal_price(price: float, instrument: Instrument) -> Decimal:
@@ -110,14 +115,48 @@ def exit_due(position: Position, price: Decimal) -> ExitReason | None:
     return None
 
 
+def expiry_exit(protection: Protection, instrument: Instrument) -> datetime | None:
+    """When a contract has to be left for its expiry: `min_days_to_expiry` calendar days before it, at the square-off time."""
+    if protection.min_days_to_expiry is None or instrument.expiry is None:
+        return None
+    day = instrument.expiry - timedelta(days=protection.min_days_to_expiry)
+    return datetime.combine(day, protection.square_off or _EXPIRY_EXIT, _ZONES[instrument.segment])
+
+
+def clock_exit(protection: Protection, instrument: Instrument, since: datetime) -> tuple[datetime, ExitReason] | None:
+    """When the clock closes what was opened at `since`, and by which rule: the earliest, and of two at once the expiry."""
+    due: list[tuple[datetime, ExitReason]] = []
+    expiry = expiry_exit(protection, instrument)
+    if expiry is not None:
+        due.append((expiry, ExitReason.EXPIRY))
+    if protection.square_off is not None:
+        local = exchange_time(instrument, since)
+        square_off = datetime.combine(local.date(), protection.square_off, local.tzinfo)
+        due.append((square_off if square_off > local else square_off + timedelta(days=1), ExitReason.TIME))
+    if protection.max_hold is not None:
+        due.append((since + protection.max_hold, ExitReason.TIME))
+    return min(due, default=None, key=_earliest)
+
+
+def _earliest(due: tuple[datetime, ExitReason]) -> datetime:
+    return due[0]
+
+
 def watch_levels(position: Position, loss_level: Decimal | None) -> tuple[float | None, float | None]:
     """(low, high): the nearest prices below and above at which anything can happen."""
-    stop, _ = effective_stop(position)
-    adverse = [level for level in (stop, loss_level) if level is not None]
-    favourable = [level for level in (position.target, ratchet_level(position)) if level is not None]
+    adverse, favourable = effective_stop(position)[0], position.target
+    ratchet = ratchet_level(position)
     if position.direction > 0:
-        return (float(max(adverse)) if adverse else None, float(min(favourable)) if favourable else None)
-    return (float(max(favourable)) if favourable else None, float(min(adverse)) if adverse else None)
+        low, high = _inner(adverse, loss_level, max), _inner(favourable, ratchet, min)
+    else:
+        low, high = _inner(favourable, ratchet, max), _inner(adverse, loss_level, min)
+    return None if low is None else float(low), None if high is None else float(high)
+
+
+def _inner(one: Decimal | None, other: Decimal | None, nearer: Callable[[Decimal, Decimal], Decimal]) -> Decimal | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return nearer(one, other)
 
 
 def _price(level: Level | None, entry: Decimal, sign: int, instrument: Instrument, fallback: float | None) -> Decimal | None:

@@ -20,6 +20,7 @@ from runtime.signals import OrderSide
 
 ZERO = Decimal(0)
 PAISA = Decimal("0.01")
+_NOTHING = Decimal("0.00")
 
 Rates: TypeAlias = Sequence[tuple[date, Decimal]]
 """(first day, rate as a fraction), ascending; the first row also serves every day before it."""
@@ -122,6 +123,8 @@ def fees(schedule: FeeSchedule, side: OrderSide, price: Decimal, quantity: Decim
 
 def order_fees(name: str, side: OrderSide, price: Decimal, quantity: Decimal, *, on: date, first_fill: bool) -> Decimal:
     """Total of `fees` under the schedule called `name`."""
+    if name == NO_FEES:
+        return _NOTHING
     return fees(fee_schedule(name), side, price, quantity, on=on, first_fill=first_fill).total
 
 

@@ -11,9 +11,9 @@ from typing import TypeAlias
 
 import msgspec
 
-from runtime.market import Instrument
+from runtime.market import Instrument, Right
 from runtime.session import Mode
-from runtime.signals import OrderSide
+from runtime.signals import OrderSide, Side
 
 
 class OrderStatus(StrEnum):
@@ -37,8 +37,12 @@ class OrderType(StrEnum):
 
 
 class Leg(StrEnum):
+    """What an order does for its position: open it, close it now, or wait at the venue as its stop or its target."""
+
     ENTRY = "ENTRY"
     EXIT = "EXIT"
+    STOP = "STOP"
+    TARGET = "TARGET"
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -111,7 +115,7 @@ class OrderAbsent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 OrderEvent: TypeAlias = OrderAccepted | OrderRejected | OrderFilled | OrderCancelled | OrderUnknown | OrderAbsent
 
 _WORKING: Mapping[type[OrderEvent], OrderStatus] = {
-    OrderFilled: OrderStatus.PARTIALLY_FILLED,  # FILLED once the whole quantity is done, see `positions.apply_fill`
+    OrderFilled: OrderStatus.PARTIALLY_FILLED,  # FILLED once the whole quantity is done, see `engine.fills`
     OrderCancelled: OrderStatus.CANCELLED,
     OrderRejected: OrderStatus.REJECTED,
     OrderUnknown: OrderStatus.UNKNOWN,
@@ -126,12 +130,12 @@ TRANSITIONS: Mapping[OrderStatus, Mapping[type[OrderEvent], OrderStatus]] = {
 """A status that is missing here is final; an event that is missing in a row is late or repeated news and changes nothing."""
 
 
-def derive_order_id(user_id: str, slot: str, signal_id: str, leg: Leg, attempt: int = 0) -> str:
-    """The same intent always has the same id, so redelivery cannot place it twice.
+def derive_order_id(user_id: str, slot: str, signal_id: str, leg: Leg, number: int = 0) -> str:
+    """The same intent always has the same id, so redelivery cannot place it twice. `number` counts slices and repeats of a leg.
 
     20 characters of A-Z2-7: fits the tag field of every broker we know.
     """
-    intent = "\x1f".join((user_id, slot, signal_id, leg, str(attempt)))
+    intent = "\x1f".join((user_id, slot, signal_id, leg, str(number)))
     bits = int.from_bytes(hashlib.blake2s(intent.encode(), digest_size=13).digest()) >> 4  # 100 of 104: 20 digits of 5
     return "".join([_BASE32_PAIRS[bits >> shift & 1023] for shift in _PAIR_SHIFTS])
 
@@ -139,3 +143,9 @@ def derive_order_id(user_id: str, slot: str, signal_id: str, leg: Leg, attempt: 
 _BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _BASE32_PAIRS = [first + second for first in _BASE32 for second in _BASE32]
 _PAIR_SHIFTS = range(90, -1, -10)
+
+
+def exposure_of(order: Order) -> Side:
+    """To the underlying, of what `order` opens: a bought put and a sold call are SHORT."""
+    rises = (order.side is OrderSide.BUY) != (order.instrument.right is Right.PUT)
+    return Side.LONG if rises else Side.SHORT

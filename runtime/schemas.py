@@ -50,6 +50,7 @@ _DAY: Schema = {
     "properties": {"realised": _DECIMAL, "fees": _DECIMAL, "trades": _COUNT},
     "required": ["realised", "fees", "trades"],
 }
+_NET: Schema = {"type": "object", "additionalProperties": _DECIMAL}
 _SUMMARIES: Schema = {"type": "array", "items": {"type": "object"}}
 _REPEATED = Field({"const": True}, "present when this command_id had been answered before: nothing was done again", optional=True)
 
@@ -66,11 +67,13 @@ _ORDER: Fields = {
     "order_id": Field(_TEXT, "ours, derived from user, slot, signal and leg"),
     "signal_id": Field(_TEXT, "the signal of an entry; the position of an exit"),
     "slot": Field(_TEXT, "strategy key the order trades for"),
-    "leg": Field(_one_of(Leg), "opens or closes"),
+    "leg": Field(_one_of(Leg), "opens, closes now, or waits at the venue as stop or target"),
     "instrument": Field(_TEXT, "contract"),
     "side": Field(_one_of(OrderSide), "order side"),
     "quantity": Field(_DECIMAL, "whole order, in units"),
     "type": Field(_one_of(OrderType), "order type"),
+    "mode": Field(_one_of(Mode), "paper or live"),
+    "level": Field(_DECIMAL, "price at which a waiting STOP or TARGET trades", optional=True),
     "filled_quantity": Field(_DECIMAL, "filled so far, in units", optional=True),
     "price": Field(_DECIMAL, "of this fill", optional=True),
     "fees": Field(_DECIMAL, "of this fill", optional=True),
@@ -120,6 +123,9 @@ _BY_TYPE: Mapping[EventType, Fields] = {
         "positions": Field(_SUMMARIES, "GET_STATUS: slot, instrument, side, quantity, entry_price of each", optional=True),
         "orders": Field(_SUMMARIES, "GET_STATUS: order_id, leg, status of each that is not final", optional=True),
         "day": Field(_DAY, "GET_STATUS: realised, fees, trades", optional=True),
+        "total": Field({"type": "object"}, "GET_STATUS: realised and fees since the first session", optional=True),
+        "books": Field(_SUMMARIES, "GET_STATUS: slot, phase, mode, paused, day and total of each subscription", optional=True),
+        "net": Field(_NET, "GET_STATUS: instrument → units over all books, sold ones negative", optional=True),
         "subscription": Field(_TEXT, "SUBSCRIBE, UNSUBSCRIBE, PAUSE_SUBSCRIPTION, RESUME_SUBSCRIPTION: its key", optional=True),
         "hosts": Field(_COUNT, "HALT_ALL and RESUME_ALL: trader hosts that were told", optional=True),
         "signal_id": Field(_TEXT, "PUBLISH_SIGNAL: id under which its subscribers hear of it", optional=True),
@@ -165,7 +171,9 @@ _BY_TYPE: Mapping[EventType, Fields] = {
         "position_id": Field(_TEXT, "as in POSITION_OPENED"),
         "priority": Field({"enum": ["CRITICAL", "HIGH", "MEDIUM"]}, "how urgent"),
         "rule": Field(_one_of(ExitReason), "which exit is due"),
-        "action": Field(_TEXT, "recommended and being done"),
+        "action": Field(
+            _TEXT, "recommended and being done: CLOSE, or WATCH where the venue lost a stop or target and only the runtime watches"
+        ),
         "price": Field(_DECIMAL, "that made it due"),
     },
     EventType.HEARTBEAT: {

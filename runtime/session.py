@@ -19,8 +19,12 @@ class Mode(StrEnum):
 
 
 class SizingMethod(StrEnum):
+    """What each computes is told by `sizing.position_size`."""
+
     FIXED = "fixed"
     FIXED_RISK = "fixed_risk"
+    LEVERAGED_RISK = "leveraged_risk"
+    VOLATILITY_TARGET = "volatility_target"
 
 
 class LevelUnit(StrEnum):
@@ -49,18 +53,21 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sizing(msgspec.Struct, frozen=True, kw_only=True):
-    """`quantity` (units) serves `fixed`; `risk_per_trade` (fraction of capital) and `leverage` serve `fixed_risk`."""
+    """`quantity` (units) serves `fixed`; `risk_per_trade` (fraction of capital) and `leverage` the others, `atr_multiple` `volatility_target`."""
 
     method: SizingMethod = SizingMethod.FIXED_RISK
     quantity: Decimal | None = None
     risk_per_trade: Decimal = Decimal("0.01")
     leverage: Decimal = Decimal(1)
+    atr_multiple: Decimal = Decimal(2)
 
 
 class Protection(msgspec.Struct, frozen=True, kw_only=True):
     """Exits of a position. A level left None is taken from the signal; `trail` follows the best price at that distance.
 
     `square_off` is exchange-local clock time; `max_hold` a duration; `max_trades_per_day` counts entries.
+    `min_days_to_expiry` (calendar days; 0 is the expiry date): a contract is left at the square-off time of the last day
+    that keeps it, and not entered later. `at_broker` places stop and target with the venue as well, where it takes them.
     """
 
     exit_mode: ExitMode = ExitMode.SLTP
@@ -70,6 +77,8 @@ class Protection(msgspec.Struct, frozen=True, kw_only=True):
     square_off: time | None = time(15, 15)
     max_hold: timedelta | None = None
     max_trades_per_day: int | None = None
+    min_days_to_expiry: int | None = None
+    at_broker: bool = False
 
 
 class Subscription(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -92,13 +101,22 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 
 class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """None means no limit. `max_daily_loss` in account currency, realised plus open; order counts include modifies and cancels."""
+    """None means no limit. `max_daily_loss` in account currency, realised plus open; order counts include modifies and cancels.
+
+    `max_notional` bounds all positions and working entries together at entry prices; `max_portfolio_heat` (fraction of the
+    capital) the sum of their losses at their stops, where a position without a stop counts whole. `price_collar_percent`
+    is the largest distance of an entry's price from the last trade known. `duplicate_window` refuses an entry on the same
+    instrument and side within this time of another subscription's.
+    """
 
     max_daily_loss: Decimal | None = Decimal(25000)
     max_open_positions: int | None = 5
     max_orders_per_second: int = 8
     max_orders_per_day: int = 200
     max_notional: Decimal | None = None
+    max_portfolio_heat: Decimal | None = None
+    price_collar_percent: Decimal | None = Decimal(20)
+    duplicate_window: timedelta | None = None
     on_breach: OnBreach = OnBreach.CLOSE
 
 
@@ -113,6 +131,8 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     slippage_percent: Decimal = Decimal(0)
     subscriptions: tuple[Subscription, ...] = (Subscription(),)
     risk: RiskLimits = RiskLimits()
+    native_stops: bool = True
+    """Whether `broker` takes stop and limit orders that wait; the paper exchange always does."""
     placement: str | None = None
     """`dedicated`, `packed`, or None for the platform's choice."""
 

@@ -147,6 +147,7 @@ class SignalEngine:
             contract_ask=quote.ask if quote is not None and target.contract_ask is None else target.contract_ask,
             stop=target.stop,
             target=target.target,
+            atr=target.atr,
             candle_time=candle.opened_at,
             ts=_closed_at(candle, context),
             context=target.context,

@@ -35,6 +35,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     `direction` is the strategy's own word (`BUY_CALL`, `BUY_PUT`, `LONG`, …); `price` the underlying's price it looked at.
     `instrument` is the contract to trade (None: the candle's own instrument). `stop`/`target` are prices of that contract.
+    `atr` is the average true range of the traded contract, in its price, for sizes that follow volatility.
     `context` holds every indicator value that led to the decision; None where an indicator is not warmed up.
     """
 
@@ -49,6 +50,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     contract_ask: float | None = None
     stop: float | None = None
     target: float | None = None
+    atr: float | None = None
     context: dict[str, float | str | None] = {}
 
 
@@ -78,6 +80,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=
     contract_ask: float | None = None
     stop: float | None = None
     target: float | None = None
+    atr: float | None = None
     candle_time: datetime
     ts: datetime
     context: dict[str, float | str | None] = {}

@@ -8,9 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 from runtime.engine import TradingEngine
-from runtime.events import Effect, PriceTouched, Publish, SignalArrived, StartSession, SubmitOrder
+from runtime.events import CancelOrder, Effect, PriceTouched, Publish, SignalArrived, StartSession, SubmitOrder, TimeAdvanced
 from runtime.market import IST, Instrument, InstrumentKind, Right, Timeframe
-from runtime.orders import Order, OrderAccepted, OrderFilled
+from runtime.orders import Leg, Order, OrderAccepted, OrderCancelled, OrderFilled, OrderRejected
 from runtime.session import Level, LevelUnit, Protection, RiskLimits, SessionConfig, Sizing, SizingMethod, Subscription
 from runtime.signals import OrderSide, Side, Signal
 from runtime.state import EngineState
@@ -31,11 +31,12 @@ def at(clock: str, day: date = DAY) -> datetime:
     return datetime.combine(day, time.fromisoformat(clock), IST)
 
 
-def option(strike: int = 52000, right: Right = Right.CALL, lot_size: int = 30) -> Instrument:
+def option(strike: int = 52000, right: Right = Right.CALL, lot_size: int = 30, freeze: int | None = None) -> Instrument:
     return Instrument(
         id=f"NSE:BANKNIFTY26NOV{strike}{right}",
         kind=InstrumentKind.OPTION,
         lot_size=Decimal(lot_size),
+        freeze_quantity=None if freeze is None else Decimal(freeze),
         underlying="NSE:BANKNIFTY",
         expiry=date(2026, 11, 24),
         strike=float(strike),
@@ -98,6 +99,16 @@ def orders(effects: Sequence[Effect]) -> list[Order]:
     return [effect.order for effect in effects if isinstance(effect, SubmitOrder)]
 
 
+def leg_of(effects: Sequence[Effect], leg: Leg) -> Order:
+    """The only order of this leg."""
+    (found,) = [order for order in orders(effects) if order.leg is leg]
+    return found
+
+
+def cancels(effects: Sequence[Effect]) -> list[str]:
+    return [effect.order_id for effect in effects if isinstance(effect, CancelOrder)]
+
+
 def said(effects: Sequence[Effect]) -> list[str]:
     """Types of the public events, in order."""
     return [str(effect.event.type) for effect in effects if isinstance(effect, Publish)]
@@ -118,6 +129,20 @@ def fill(
 ) -> list[Effect]:
     done = order.quantity if quantity is None else Decimal(quantity)
     return trader.process(OrderFilled(ts=at(clock), order_id=order.order_id, fill_id=fill_id, quantity=done, price=Decimal(price)))
+
+
+def reject(trader: TradingEngine, order: Order, clock: str = "10:00", reason: str = "margin") -> list[Effect]:
+    return trader.process(OrderRejected(ts=at(clock), order_id=order.order_id, reason=reason))
+
+
+def cancelled(trader: TradingEngine, order: Order, clock: str = "10:00") -> list[Effect]:
+    return trader.process(OrderCancelled(ts=at(clock), order_id=order.order_id))
+
+
+def wake(trader: TradingEngine) -> list[Effect]:
+    """The clock reaches the time the engine asked for."""
+    assert trader.state.wake_at is not None
+    return trader.process(TimeAdvanced(ts=trader.state.wake_at))
 
 
 def in_trade(settings: SessionConfig | None = None, *, side: Side = Side.LONG, price: str = "100") -> TradingEngine:

@@ -23,6 +23,7 @@ from runtime.backtest.signals import Codes, SignalSource
 from runtime.backtest.venue import Slipping, first_price_above, first_price_below
 from runtime.compiled import compiled
 from runtime.engine import TradingEngine
+from runtime.engine.booking import closing_rule
 from runtime.events import (
     CancelOrder,
     Effect,
@@ -130,7 +131,7 @@ class ExactLane:
     def _next(self, row: int, stop: int, codes: Codes, start: int) -> int:
         """The next row, `row` or later, on which anything can happen; `stop` if none before it."""
         slot = self._slot
-        if not self._skip or slot is None or slot.order_id is not None:
+        if not self._skip or slot is None or slot.order_ids:
             return row
         due = stop if self._wake is None else max(row, self._row_closing_at(self._wake))
         side = _SIDES[slot.side]
@@ -171,7 +172,7 @@ class ExactLane:
     def _is_news(self, code: int) -> bool:
         """Whether a signal can change anything now: by the rule of `next_wake`."""
         slot = self._slot
-        if not self._skip or slot is None or slot.order_id is not None:
+        if not self._skip or slot is None or slot.order_ids:
             return True
         return (0 if code == FLAT_CODE else 1 if code > 0 else -1) != _SIDES[slot.side]
 
@@ -262,8 +263,9 @@ class ExactLane:
             return self.engine.process(event)
         order = self.engine.state.orders[event.order_id].order
         slot = self.engine.state.slots[order.slot]
-        before, reason = slot.position, slot.exit_reason
-        rule = slot.entry.rule if slot.entry is not None else ""
+        before = slot.position
+        reason = None if before is None else closing_rule(slot, before, order)
+        rule = slot.entry.signal.rule if slot.entry is not None else ""
         effects = self.engine.process(event)
         position = before or slot.position
         row, at_close = self._row, self._stage is _Stage.CLOSE

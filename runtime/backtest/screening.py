@@ -18,7 +18,7 @@ from runtime.backtest.result import BacktestSpec, EquityCurve, FillModel, TradeT
 from runtime.backtest.ticks import in_ticks
 from runtime.calendar import ExchangeCalendar
 from runtime.compiled import compiled
-from runtime.engine.entering import SIGNAL_TIME_TO_LIVE
+from runtime.engine.limits import SIGNAL_TIME_TO_LIVE
 from runtime.errors import InvalidConfig
 from runtime.fees import fee_schedule
 from runtime.kernel_strategy import KernelStrategy
@@ -51,7 +51,7 @@ def why_not(spec: BacktestSpec, strategy: Strategy) -> InvalidConfig | None:
     """What the screening lane cannot do of what is asked, None if it can do it all."""
     session, subscription = spec.session, spec.subscription
     sizing, protection, risk = subscription.sizing, subscription.protection, session.risk
-    schedule = fee_schedule(session.fees)
+    schedule, freeze = fee_schedule(session.fees), spec.instrument.freeze_quantity
     obstacles: Sequence[tuple[str, object, str, bool]] = (
         ("strategy", subscription.strategy, "is no KernelStrategy", not isinstance(strategy, KernelStrategy)),
         ("instrument", spec.instrument.id, "is an index, traded through options", spec.instrument.kind is InstrumentKind.INDEX),
@@ -60,9 +60,13 @@ def why_not(spec: BacktestSpec, strategy: Strategy) -> InvalidConfig | None:
         ("protection.square_off", protection.square_off, "must be none", protection.square_off is not None),
         ("protection.max_hold", protection.max_hold, "must be none", protection.max_hold is not None),
         ("protection.max_trades_per_day", protection.max_trades_per_day, "must be none", protection.max_trades_per_day is not None),
+        ("protection.min_days_to_expiry", protection.min_days_to_expiry, "must be none", protection.min_days_to_expiry is not None),
+        ("paused", subscription.paused, "must be false", subscription.paused),
+        ("instrument.freeze_quantity", freeze, "must not be below the quantity", freeze is not None and (sizing.quantity or 0) > freeze),
         ("cooldown", subscription.cooldown, "must be zero", bool(subscription.cooldown)),
         ("risk.max_daily_loss", risk.max_daily_loss, "must be none", risk.max_daily_loss is not None),
         ("risk.max_notional", risk.max_notional, "must be none", risk.max_notional is not None),
+        ("risk.max_portfolio_heat", risk.max_portfolio_heat, "must be none", risk.max_portfolio_heat is not None),
         ("risk.max_orders_per_second", risk.max_orders_per_second, "must be 4 or more", risk.max_orders_per_second < 4),
         ("slippage_percent", session.slippage_percent, "must be 0: use ticks", session.slippage_percent > 0),
         ("slippage.random_ticks", spec.slippage.random_ticks, "must be 0", spec.slippage.random_ticks > 0),

@@ -34,6 +34,8 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     create_strategy: CreateStrategy
     brokers: frozenset[str] = frozenset({PAPER})
     instruments: frozenset[InstrumentId] | None = None
+    native_stops: frozenset[str] = frozenset({PAPER})
+    """Those of the brokers that take stop and limit orders that wait."""
 
 
 def session_config(
@@ -58,7 +60,7 @@ def session_config(
         _check(config, catalogue)
     except _Refused as refused:
         raise refuse(f"data.{_as_sent(refused.field, command.data)}", refused.fix, refused.reason) from None
-    return config
+    return msgspec.structs.replace(config, native_stops=config.broker in catalogue.native_stops)
 
 
 def merge(current: SessionConfig, data: StartData, *, credentials: str | None = None) -> SessionConfig:

@@ -50,6 +50,13 @@ def _from_minutes(value: object) -> object:
     return timedelta(minutes=value)
 
 
+def _from_seconds(value: object) -> object:
+    """Seconds as sent (int or float, not bool) become a timedelta."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 3600:
+        raise ValueError("give seconds, a number above 0 and at most 3600")
+    return timedelta(seconds=value)
+
+
 def _parameter(value: object) -> object:
     """One check instead of a union's five error messages."""
     match value:
@@ -70,6 +77,11 @@ Minutes: TypeAlias = Annotated[
     timedelta,
     BeforeValidator(_from_minutes),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": 10_080}),
+]
+Seconds: TypeAlias = Annotated[
+    timedelta,
+    BeforeValidator(_from_seconds),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": 3600}),
 ]
 Parameters: TypeAlias = Annotated[dict[Name, Annotated[ParameterValue, BeforeValidator(_parameter)]], Field(max_length=64)]
 
@@ -95,12 +107,15 @@ class LevelData(Data):
 
 class SizingData(Data):
     method: SizingMethod = _SIZING.method
+    """`fixed`: the quantity below. `fixed_risk`: the stop costs the risk, whatever the leverage. `leveraged_risk`: it costs leverage times the risk. `volatility_target`: a move of `atr_multiple` average true ranges costs the risk."""
     quantity: Quantity | None = _SIZING.quantity
     """Units to trade; needed by `fixed`."""
     risk_per_trade: Fraction = _SIZING.risk_per_trade
-    """Fraction of the capital that one stopped-out trade may cost; used by `fixed_risk`."""
+    """Fraction of the capital that one losing trade may cost; used by all but `fixed`."""
     leverage: Annotated[Decimal, Field(gt=0, le=100, max_digits=6, decimal_places=3)] = _SIZING.leverage
-    """Bounds the notional that `fixed_risk` may reach, as a multiple of the capital."""
+    """Bounds the notional of all but `fixed`, as a multiple of the capital."""
+    atr_multiple: Annotated[Decimal, Field(gt=0, le=100, max_digits=6, decimal_places=3)] = _SIZING.atr_multiple
+    """Average true ranges whose loss is the risk; used by `volatility_target`."""
 
 
 class ProtectionData(Data):
@@ -117,6 +132,10 @@ class ProtectionData(Data):
     max_hold: Minutes | None = Field(default=_PROTECTION.max_hold, alias="max_hold_minutes")
     max_trades_per_day: Annotated[int, Field(ge=1, le=10_000)] | None = _PROTECTION.max_trades_per_day
     """Entries of this subscription."""
+    min_days_to_expiry: Annotated[int, Field(ge=0, le=365)] | None = _PROTECTION.min_days_to_expiry
+    """Calendar days before a contract's expiry at which it is left, at the square-off time, and not entered any more; 0 is the expiry date, null leaves it to the other exits."""
+    at_broker: bool = _PROTECTION.at_broker
+    """Places stop and target as waiting orders at the venue too, one cancelling the other, where it takes such orders."""
 
 
 class FlatSubscriptionData(Data):
@@ -148,9 +167,15 @@ class RiskData(Data):
     max_open_positions: Annotated[int, Field(ge=1, le=1000)] | None = _RISK.max_open_positions
     max_orders_per_second: Annotated[int, Field(ge=1, le=100)] = _RISK.max_orders_per_second
     max_orders_per_day: Annotated[int, Field(ge=1, le=100_000)] = _RISK.max_orders_per_day
-    """Modifies and cancels count too."""
+    """Slices, modifies and cancels count too."""
     max_notional: Money | None = _RISK.max_notional
-    """Of all open positions together, at entry prices."""
+    """Of all positions and working entries together, at entry prices."""
+    max_portfolio_heat: Fraction | None = _RISK.max_portfolio_heat
+    """Fraction of the capital that is lost if all stops are hit; a position without a stop counts whole."""
+    price_collar_percent: Annotated[Decimal, Field(gt=0, le=100, max_digits=9, decimal_places=6)] | None = _RISK.price_collar_percent
+    """Largest distance of an entry's price from the last trade, in percent."""
+    duplicate_window: Seconds | None = Field(default=_RISK.duplicate_window, alias="duplicate_window_seconds")
+    """No entry on an instrument and side that another subscription of this user entered less than this long ago."""
     on_breach: OnBreach = _RISK.on_breach
     """What happens to open positions when the daily loss limit is reached."""
 
@@ -166,7 +191,7 @@ class StartData(FlatSubscriptionData):
     access_token: SecretStr | None = Field(default=None, min_length=1, max_length=8192)
     """The broker's token itself: goes into the vault at once, never into a log, event or document."""
     capital: Money = _SESSION.capital
-    """What `fixed_risk` sizes are computed from."""
+    """What sizes are computed from."""
     fees: FeeName = _SESSION.fees
     """`indian_options`, `none`, or `flat:RATE` with the rate as a fraction of the notional."""
     slippage_percent: Annotated[Decimal, Field(ge=0, le=10, max_digits=9, decimal_places=6)] = _SESSION.slippage_percent

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from runtime.engine import entering, fills, leaving, session, subscribing
+from runtime.engine import entering, fills, leaving, session, subscribing, timing
 from runtime.engine.turn import Turn
 from runtime.events import (
     AcceptCommand,
@@ -41,6 +41,7 @@ from runtime.events import (
 )
 from runtime.market import IST, InstrumentId
 from runtime.orders import OrderAbsent, OrderAccepted, OrderCancelled, OrderFilled, OrderRejected, OrderUnknown
+from runtime.session import SessionConfig, Subscription
 from runtime.signals import Signal
 from runtime.state import ZERO, EngineState
 
@@ -65,11 +66,11 @@ _HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
     SessionRecovered: session.on_recovered,
     FeedChanged: session.on_feed,
     BrokerChanged: session.on_broker,
-    SignalArrived: lambda turn, event: entering.on_signal(turn, event.signal),
+    SignalArrived: entering.on_signal,
     SuspendSession: session.on_suspend,
     PriceTouched: leaving.on_price,
     LossLimitTouched: leaving.on_loss_limit,
-    TimeAdvanced: lambda turn, _: leaving.on_time(turn),
+    TimeAdvanced: lambda turn, _: timing.on_time(turn),
     OrderAccepted: fills.on_order_event,
     OrderRejected: fills.on_order_event,
     OrderFilled: fills.on_order_event,
@@ -85,20 +86,24 @@ class TradingEngine:
     `told`: the public events that anybody listens to, None for all. The others are counted in `state.seq` and not composed.
     """
 
-    __slots__ = ("_told", "state")
+    __slots__ = ("_config", "_subscriptions", "_told", "state")
 
     def __init__(self, state: EngineState, *, told: Collection[EventType] | None = None) -> None:
         self.state = state
         self._told = told
+        self._config: SessionConfig | None = None
+        self._subscriptions: Mapping[str, Subscription] = {}
 
     def process(self, event: EngineInput) -> list[Effect]:
         """Apply one input. The caller makes it durable before it acts on the effects."""
-        turn = Turn(self.state, event.ts, self._told)
-        if isinstance(event, _COMMANDS) and not _is_news(self.state, event.command_id):
+        state, kind = self.state, type(event)
+        turn = self._turn(event.ts)
+        if kind in _COMMANDS and not _is_news(state, event):
             return turn.effects
-        _roll_day(turn)
-        _HANDLERS[type(event)](turn, event)
-        turn.wake_at(leaving.next_wake(turn))
+        if turn.day != state.day:
+            _roll_day(turn)
+        _HANDLERS[kind](turn, event)
+        turn.wake_at(timing.next_wake(turn))
         return turn.effects
 
     def has_seen(self, signal: Signal) -> bool:
@@ -110,43 +115,50 @@ class TradingEngine:
 
     def restore_watches(self) -> list[Effect]:
         """Watches and wake-up as the state implies them, for a host that has just loaded it."""
-        turn = Turn(self.state, self.state.wake_at or _EPOCH)
+        turn = self._turn(self.state.wake_at or _EPOCH)
         for slot in self.state.slots.values():
-            if slot.position is not None and slot.leg is None:
+            if slot.position is not None and slot.exit_reason is None:
                 turn.watch(slot)
         return turn.effects
 
+    def _turn(self, ts: datetime) -> Turn:
+        config = self.state.config
+        if config is not self._config:
+            self._config, self._subscriptions = config, {subscription.key: subscription for subscription in config.subscriptions}
+        return Turn(self.state, ts, ts.astimezone(IST).date(), self._subscriptions, self._told)
 
-_COMMANDS = (
-    StartSession,
-    StopSession,
-    PauseSession,
-    ResumeSession,
-    UpdateConfig,
-    Subscribe,
-    Unsubscribe,
-    PauseSubscription,
-    ResumeSubscription,
-    SquareOff,
-    RejectCommand,
-    AcceptCommand,
+
+_COMMANDS = frozenset(
+    (
+        StartSession,
+        StopSession,
+        PauseSession,
+        ResumeSession,
+        UpdateConfig,
+        Subscribe,
+        Unsubscribe,
+        PauseSubscription,
+        ResumeSubscription,
+        SquareOff,
+        RejectCommand,
+        AcceptCommand,
+    )
 )
 _COMMANDS_REMEMBERED = 32
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
-def _is_news(state: EngineState, command_id: str) -> bool:
-    if command_id in state.recent_commands:
+def _is_news(state: EngineState, command: Any) -> bool:
+    if command.command_id in state.recent_commands:
         return False
-    state.recent_commands.append(command_id)
+    state.recent_commands.append(command.command_id)
     del state.recent_commands[:-_COMMANDS_REMEMBERED]
     return True
 
 
 def _roll_day(turn: Turn) -> None:
-    """A new session day starts its counts afresh and lifts a risk halt of the day before."""
-    state = turn.state
-    day = turn.ts.astimezone(IST).date()
+    """A new session day starts its counts afresh and lifts a risk halt of the day before. Late news of an earlier day does not turn it back."""
+    state, day = turn.state, turn.day
     if state.day is not None and day <= state.day:
         return
     first, state.day = state.day is None, day
@@ -154,7 +166,9 @@ def _roll_day(turn: Turn) -> None:
         return
     state.realised_today = state.fees_today = ZERO
     state.trades_today = state.window.today = 0
+    state.unfilled.clear()
     for slot in state.slots.values():
+        slot.realised_today = slot.fees_today = ZERO
         slot.trades_today = 0
     if state.halted is not None:
         turn.emit(EventType.RISK_RESUMED, {"reason": "new_session", "detail": state.halted})

@@ -5,16 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
-from runtime.engine.entering import move_to_target
-from runtime.engine.leaving import EXIT_RETRY, alert, check_realised_loss, request_exit
-from runtime.engine.turn import Turn, exit_data
+from runtime.engine.booking import grow, open_surplus, reduce
+from runtime.engine.entering import move_on
+from runtime.engine.leaving import alert, check_realised_loss
+from runtime.engine.sending import advance
+from runtime.engine.turn import Turn
 from runtime.events import EventType, ExitReason
-from runtime.exits import protect
+from runtime.exits import effective_stop
 from runtime.fees import order_fees
-from runtime.market import IST
 from runtime.orders import (
     TRANSITIONS,
     Leg,
+    Order,
     OrderAbsent,
     OrderAccepted,
     OrderCancelled,
@@ -24,16 +26,22 @@ from runtime.orders import (
     OrderStatus,
     OrderUnknown,
 )
-from runtime.signals import OrderSide, Side
 from runtime.state import ZERO, OrderState, Position, Slot
 
+EXIT_RETRY = timedelta(seconds=1)
+"""Pause before an exit that the broker rejected or cancelled is sent again; doubled each time."""
 EXIT_RETRY_MAX = timedelta(seconds=30)
+UNFILLED_REMEMBERED = 8
+"""Orders reported final with something unfilled that a late fill is still taken for."""
 
 
 def on_order_event(turn: Turn, event: OrderEvent) -> None:
-    """News of an order that is final or not ours changes nothing."""
+    """News of an order that is final or not ours changes nothing, but for a fill: it has happened, whatever was said before."""
     order = turn.state.orders.get(event.order_id)
     if order is None:
+        late = next((late for late in turn.state.unfilled if late.order.order_id == event.order_id), None)
+        if late is not None and isinstance(event, OrderFilled):
+            _on_late_fill(turn, late, event)
         return
     status = TRANSITIONS.get(order.status, {}).get(type(event))
     if status is None:
@@ -42,125 +50,125 @@ def on_order_event(turn: Turn, event: OrderEvent) -> None:
     match event:
         case OrderAccepted():
             order.status, order.broker_order_id = status, event.broker_order_id
-            turn.emit_order(EventType.ORDER_ACCEPTED, order)
+            turn.emit_order(EventType.ORDER_ACCEPTED, order.order)
         case OrderFilled():
             _on_fill(turn, slot, order, event)
         case OrderUnknown():
             order.status = status
-            turn.emit_order(EventType.ORDER_UNKNOWN, order, reason=event.reason)
+            turn.emit_order(EventType.ORDER_UNKNOWN, order.order, reason=event.reason)
+            advance(turn, slot)
         case OrderRejected():
             order.status = status
-            turn.emit_order(EventType.ORDER_REJECTED, order, reason=event.reason)
+            turn.emit_order(EventType.ORDER_REJECTED, order.order, reason=event.reason)
             _finish(turn, slot, order)
         case OrderAbsent():
             order.status = status
-            turn.emit_order(EventType.ORDER_REJECTED, order, reason="the broker's books show that it never arrived")
+            turn.emit_order(EventType.ORDER_REJECTED, order.order, reason="the broker's books show that it never arrived")
             _finish(turn, slot, order)
         case OrderCancelled():
             order.status = status
-            turn.emit_order(EventType.ORDER_CANCELLED, order, filled_quantity=str(order.filled), reason=event.reason)
+            turn.emit_order(EventType.ORDER_CANCELLED, order.order, filled_quantity=order.filled, reason=event.reason)
             _finish(turn, slot, order)
 
 
 def _on_fill(turn: Turn, slot: Slot, order: OrderState, fill: OrderFilled) -> None:
     if fill.fill_id in order.fill_ids:
         return
-    intent = order.order
-    quantity = min(fill.quantity, intent.quantity - order.filled)
-    fee = order_fees(
-        turn.state.config.fees, intent.side, fill.price, quantity, on=turn.ts.astimezone(IST).date(), first_fill=not order.fill_ids
-    )
-    order.fill_ids.append(fill.fill_id)
-    order.filled += quantity
-    order.cost += quantity * fill.price
-    order.fees += fee
-    turn.state.fees_today += fee
-    done = order.filled >= intent.quantity
-    order.status = OrderStatus.FILLED if done else OrderStatus.PARTIALLY_FILLED
-    turn.emit_order(
-        EventType.ORDER_FILLED if done else EventType.ORDER_PARTIALLY_FILLED,
-        order,
-        filled_quantity=str(order.filled),
-        price=str(fill.price),
-        fees=str(fee),
-    )
-    if intent.leg is Leg.ENTRY:
-        _grow(turn, slot, order, quantity, fill.price, fee)
+    quantity, fee = _book(turn, slot, order, fill)
+    if order.order.leg is Leg.ENTRY:
+        grow(turn, slot, order, quantity, fill.price, fee)
     else:
-        _shrink(turn, slot, quantity, fill.price, fee)
-    if done:
+        reduce(turn, slot, order, quantity, fill.price, fee)
+    if order.status is OrderStatus.FILLED:
         _finish(turn, slot, order)
     else:
+        advance(turn, slot)
         turn.watch(slot)
 
 
-def _grow(turn: Turn, slot: Slot, order: OrderState, quantity: Decimal, price: Decimal, fee: Decimal) -> None:
-    position, signal = slot.position, slot.entry
-    if position is None:
-        side = signal.side if signal is not None else (Side.LONG if order.order.side is OrderSide.BUY else Side.SHORT)
-        position = slot.position = Position(
-            position_id=order.order.order_id,
-            signal_id=order.order.signal_id,
-            instrument=order.order.instrument,
-            side=side,
-            entry_side=order.order.side,
-            mode=order.order.mode,
-            quantity=quantity,
-            entry_price=price,
-            opened_at=turn.ts,
-            best_price=price,
-        )
-        event_type = EventType.POSITION_OPENED
+def _on_late_fill(turn: Turn, order: OrderState, fill: OrderFilled) -> None:
+    """Of an order that the venue had called finished: an entry has been given up and goes, a close still closes what is there."""
+    if fill.fill_id in order.fill_ids:
+        return
+    intent = order.order
+    slot = turn.state.slots.setdefault(intent.slot, Slot(key=intent.slot))
+    quantity, fee = _book(turn, slot, order, fill)
+    if intent.leg is Leg.ENTRY:
+        open_surplus(turn, slot, order, quantity, fill.price)
     else:
-        position.quantity += quantity
-        position.entry_price = order.cost / order.filled
-        position.best_price = position.entry_price
-        event_type = EventType.POSITION_CHANGED
-    position.fees += fee
-    stop, target = (signal.stop, signal.target) if signal is not None else (None, None)
-    protect(position, turn.protection(slot.key), signal_stop=stop, signal_target=target)
-    turn.emit_position(event_type, slot.key, position)
+        reduce(turn, slot, order, quantity, fill.price, fee)
+    if order.status is OrderStatus.FILLED:
+        turn.state.unfilled.remove(order)
+    _go_on(turn, slot)
 
 
-def _shrink(turn: Turn, slot: Slot, quantity: Decimal, price: Decimal, fee: Decimal) -> None:
-    position = slot.position
-    if position is None:
-        return
-    gained = (price - position.entry_price) * quantity * position.direction
-    position.quantity -= quantity
-    position.realised += gained
-    position.fees += fee
-    turn.state.realised_today += gained
-    reason = slot.exit_reason or ExitReason.MANUAL
-    if position.quantity > 0:
-        turn.emit_position(EventType.POSITION_CHANGED, slot.key, position, **exit_data(reason, price, position.realised, position.fees))
-        return
-    slot.position, slot.exit_reason, slot.exit_attempts = None, None, 0
-    position.quantity = ZERO
-    turn.emit_position(EventType.POSITION_CLOSED, slot.key, position, **exit_data(reason, price, position.realised, position.fees))
+def _book(turn: Turn, slot: Slot, order: OrderState, fill: OrderFilled) -> tuple[Decimal, Decimal]:
+    """Count the fill and say so; its quantity, never more than was ordered, and its fee."""
+    state, intent = turn.state, order.order
+    quantity = min(fill.quantity, order.remaining)
+    fee = order_fees(state.config.fees, intent.side, fill.price, quantity, on=turn.day, first_fill=not order.fill_ids)
+    order.fill_ids.append(fill.fill_id)
+    order.filled += quantity
+    order.fees += fee
+    state.fees_today += fee
+    state.fees_total += fee
+    slot.fees_today += fee
+    slot.fees_total += fee
+    done = order.filled >= intent.quantity
+    order.status = OrderStatus.FILLED if done else OrderStatus.PARTIALLY_FILLED
+    event_type = EventType.ORDER_FILLED if done else EventType.ORDER_PARTIALLY_FILLED
+    turn.emit_order(event_type, intent, filled_quantity=order.filled, price=fill.price, fees=fee)
+    return quantity, fee
 
 
 def _finish(turn: Turn, slot: Slot, order: OrderState) -> None:
     """The order is final: forget it, and go on with whatever the slot wants next."""
-    del turn.state.orders[order.order.order_id]
-    slot.order_id = slot.leg = None
-    if order.order.leg is Leg.ENTRY:
-        slot.entry = None
-    elif slot.position is not None:
-        _retry_exit(turn, slot, slot.position)
+    intent, filled = order.order, order.status is OrderStatus.FILLED
+    del turn.state.orders[intent.order_id]
+    slot.order_ids.remove(intent.order_id)
+    if not filled:
+        turn.state.unfilled.append(order)
+        del turn.state.unfilled[:-UNFILLED_REMEMBERED]
+    match intent.leg:
+        case Leg.ENTRY:
+            _end_entry(turn, slot, refused=order.status is OrderStatus.REJECTED)
+        case Leg.EXIT if not filled and slot.position is not None:
+            _retry_exit(turn, slot, slot.position)
+        case Leg.STOP | Leg.TARGET if not filled and not order.cancel_requested and slot.position is not None:
+            _lose_leg(turn, slot.position, intent)
+        case _:
+            pass
+    _go_on(turn, slot)
+
+
+def _go_on(turn: Turn, slot: Slot) -> None:
+    advance(turn, slot)
     turn.watch(slot)
-    if order.order.leg is Leg.EXIT and slot.position is None:
-        check_realised_loss(turn)
-    if slot.exit_wanted is not None and slot.retry_at is None:
-        request_exit(turn, slot, slot.exit_wanted)
     if slot.position is None:
-        slot.exit_wanted = slot.retry_at = None
-    move_to_target(turn, slot)
+        check_realised_loss(turn)
+    move_on(turn, slot)
+
+
+def _end_entry(turn: Turn, slot: Slot, *, refused: bool) -> None:
+    """The entry is over with its last slice; one that the broker refuses drops those that have not left yet."""
+    if slot.entry is None:
+        return
+    if refused:
+        slot.entry.unsent = ZERO
+    if slot.entry.unsent == 0 and not any(order.order.leg is Leg.ENTRY for order in turn.live(slot)):
+        slot.entry = None
 
 
 def _retry_exit(turn: Turn, slot: Slot, position: Position) -> None:
     """A position must not stay without an exit because one order failed: try again, later each time."""
-    reason = slot.exit_reason or ExitReason.MANUAL
-    pause = min(EXIT_RETRY * 2 ** min(slot.exit_attempts - 1, 6), EXIT_RETRY_MAX)
-    slot.exit_wanted, slot.retry_at = reason, turn.ts + pause
-    alert(turn, position, reason, position.entry_price)
+    slot.retry_at = turn.ts + min(EXIT_RETRY * 2 ** min(position.exits_failed, 6), EXIT_RETRY_MAX)
+    position.exits_failed += 1
+    alert(turn, position, slot.exit_reason or ExitReason.MANUAL, position.entry_price)
+
+
+def _lose_leg(turn: Turn, position: Position, leg: Order) -> None:
+    """The venue does not keep this leg: the runtime's own watch of the level, which was there all the time, is all there is."""
+    if leg.leg not in position.legs_refused:
+        position.legs_refused.append(leg.leg)
+    rule = effective_stop(position)[1] if leg.leg is Leg.STOP else ExitReason.TP
+    alert(turn, position, rule, leg.stop_price or leg.limit_price or position.entry_price, action="WATCH")

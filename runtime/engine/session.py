@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from runtime.engine.leaving import exit_all, on_time
+from runtime.engine.leaving import exit_all
+from runtime.engine.sending import advance
+from runtime.engine.timing import on_time
 from runtime.engine.turn import Turn
 from runtime.events import (
     AcceptCommand,
@@ -26,7 +28,7 @@ from runtime.events import (
     UpdateConfig,
 )
 from runtime.session import OnBreach, SessionConfig
-from runtime.state import EngineState, SessionStatus, Slot
+from runtime.state import EngineState, SessionStatus, Slot, net_positions
 
 
 def on_start(turn: Turn, event: StartSession) -> None:
@@ -147,7 +149,24 @@ def on_status(turn: Turn, event: ReportStatus) -> None:
     orders = [{"order_id": o.order.order_id, "leg": o.order.leg, "status": o.status} for o in state.orders.values()]
     day = {"realised": str(state.realised_today), "fees": str(state.fees_today), "trades": state.trades_today}
     data = session_data(state) | {"halted": state.halted or state.platform_halt, "positions": positions, "orders": orders, "day": day}
+    data |= {
+        "total": {"realised": str(state.realised_total), "fees": str(state.fees_total)},
+        "books": [_book(turn, slot) for slot in state.slots.values()],
+        "net": {instrument: str(quantity) for instrument, quantity in net_positions(state).items()},
+    }
     turn.emit(EventType.COMMAND_ACCEPTED, {"command_id": event.command_id, "action": "GET_STATUS"} | data)
+
+
+def _book(turn: Turn, slot: Slot) -> dict[str, object]:
+    subscription = turn.subscriptions.get(slot.key)
+    return {
+        "slot": slot.key,
+        "phase": slot.phase,
+        "mode": None if subscription is None else turn.state.config.mode_of(subscription),
+        "paused": subscription is not None and subscription.paused,
+        "day": {"realised": str(slot.realised_today), "fees": str(slot.fees_today), "trades": slot.trades_today},
+        "total": {"realised": str(slot.realised_total), "fees": str(slot.fees_total)},
+    }
 
 
 def on_rejected(turn: Turn, event: RejectCommand) -> None:
@@ -193,15 +212,22 @@ def session_data(state: EngineState) -> dict[str, object]:
 
 def configure(turn: Turn, config: SessionConfig) -> None:
     """Take the new settings; a slot that is no longer subscribed keeps its position and exits, but takes no more signals."""
-    state = turn.state
+    state, before = turn.state, turn.subscriptions
     state.config = config
-    wanted = dict.fromkeys(subscription.key for subscription in config.subscriptions)
-    for key in wanted:
+    turn.subscriptions = {subscription.key: subscription for subscription in config.subscriptions}
+    for key in turn.subscriptions:
         state.slots.setdefault(key, Slot(key=key)).protection = None
-    for key in [key for key, slot in state.slots.items() if key not in wanted and slot.position is None and slot.order_id is None]:
-        del state.slots[key]
+    for key, slot in [(key, slot) for key, slot in state.slots.items() if key not in turn.subscriptions]:
+        if key in before:
+            slot.protection = before[key].protection
+        slot.pending = None
+        turn.cancel_entry(slot)
+        if slot.is_blank:
+            del state.slots[key]
     for slot in state.slots.values():
         if slot.position is not None:
+            advance(turn, slot)
+            turn.set_deadline(slot)
             turn.watch(slot)
     on_time(turn)
 

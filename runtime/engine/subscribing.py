@@ -8,7 +8,6 @@ from runtime.engine.leaving import request_exit
 from runtime.engine.session import accept, configure, reject, require_session
 from runtime.engine.turn import Turn
 from runtime.events import ExitReason, PauseSubscription, ResumeSubscription, Subscribe, Unsubscribe
-from runtime.orders import Leg
 from runtime.session import OnBreach, Subscription
 
 
@@ -17,22 +16,17 @@ def on_subscribe(turn: Turn, event: Subscribe) -> None:
     if not require_session(turn, event.command_id, "SUBSCRIBE"):
         return
     key = event.subscription.key
-    updated = turn.subscription(key) is not None
+    updated = turn.subscriptions.get(key) is not None
     accept(turn, event.command_id, "SUBSCRIBE", subscription=key, updated=updated)
     _replace(turn, key, event.subscription)
 
 
 def on_unsubscribe(turn: Turn, event: Unsubscribe) -> None:
-    subscription = _find(turn, event.command_id, "UNSUBSCRIBE", event.key)
-    if subscription is None:
+    if _find(turn, event.command_id, "UNSUBSCRIBE", event.key) is None:
         return
     accept(turn, event.command_id, "UNSUBSCRIBE", subscription=event.key)
-    slot = turn.state.slots[event.key]
-    slot.pending = None
-    slot.protection = subscription.protection
-    _cancel_entry(turn, event.key)
     if event.positions is OnBreach.CLOSE:
-        request_exit(turn, slot, ExitReason.MANUAL)
+        request_exit(turn, turn.state.slots[event.key], ExitReason.MANUAL)
     _replace(turn, event.key, None)
 
 
@@ -41,8 +35,9 @@ def on_pause(turn: Turn, event: PauseSubscription) -> None:
     if subscription is None:
         return
     accept(turn, event.command_id, "PAUSE_SUBSCRIPTION", subscription=event.key)
-    turn.state.slots[event.key].pending = None
-    _cancel_entry(turn, event.key)
+    slot = turn.state.slots[event.key]
+    slot.pending = None
+    turn.cancel_entry(slot)
     _replace(turn, event.key, msgspec.structs.replace(subscription, paused=True))
 
 
@@ -58,7 +53,7 @@ def _find(turn: Turn, command_id: str, action: str, key: str) -> Subscription | 
     """The running session's subscription, or None once the user has been told what is wrong."""
     if not require_session(turn, command_id, action):
         return None
-    subscription = turn.subscription(key)
+    subscription = turn.subscriptions.get(key)
     if subscription is None:
         known = ", ".join(each.key for each in turn.state.config.subscriptions) or "none"
         reject(
@@ -80,9 +75,3 @@ def _replace(turn: Turn, key: str, subscription: Subscription | None) -> None:
         kept.append(subscription)
     subscriptions = tuple(each for each in kept if each is not None)
     configure(turn, msgspec.structs.replace(config, subscriptions=subscriptions))
-
-
-def _cancel_entry(turn: Turn, key: str) -> None:
-    for order in turn.state.orders.values():
-        if order.order.slot == key and order.order.leg is Leg.ENTRY:
-            turn.cancel(order)

@@ -2,82 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from datetime import datetime
+import copy
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 
-from runtime.events import CancelOrder, Effect, EventType, ExitReason, PublicEvent, Publish, SubmitOrder, Unwatch, WakeAt, Watch
-from runtime.exits import watch_levels
-from runtime.market import IST, Instrument
-from runtime.orders import Leg, Order, derive_order_id
+from runtime.events import CancelOrder, Effect, EventType, Publish, SubmitOrder, Unwatch, WakeAt, Watch
+from runtime.exits import clock_exit, watch_levels
+from runtime.market import Instrument
+from runtime.orders import Leg, Order, OrderType, derive_order_id
 from runtime.session import Mode, Protection, RiskLimits, Subscription
-from runtime.signals import OrderSide, Signal
-from runtime.state import EngineState, OrderState, Position, Slot
+from runtime.signals import OrderSide
+from runtime.state import ZERO, EngineState, OrderState, Position, Slot
 
 
 class Turn:
-    """Effects are in the order in which they must happen; nothing has happened yet when the turn ends."""
+    """Effects are in the order in which they must happen; nothing has happened yet when the turn ends.
 
-    __slots__ = ("_told", "effects", "state", "ts")
+    `day` is the exchange date of `ts` in India; `subscriptions` are the session's, by key; `told` the public events that
+    anybody listens to, None for all.
+    """
 
-    def __init__(self, state: EngineState, ts: datetime, told: Collection[EventType] | None = None) -> None:
+    __slots__ = ("_told", "day", "effects", "state", "subscriptions", "ts")
+
+    def __init__(
+        self, state: EngineState, ts: datetime, day: date, subscriptions: Mapping[str, Subscription], told: Collection[EventType] | None
+    ) -> None:
+        self._told = told
         self.state = state
         self.ts = ts
-        self._told = told
+        self.day = day
+        self.subscriptions = subscriptions
         self.effects: list[Effect] = []
 
     # --- what the user hears ---
 
     def emit(self, event_type: EventType, data: dict[str, object]) -> None:
-        if self.is_told(event_type):
-            self._publish(event_type, data)
+        self.tell(event_type, lambda: data)
 
-    def is_told(self, event_type: EventType) -> bool:
-        """Count an event; False when nobody listens to its type, so that it need not be composed."""
-        self.state.seq += 1
-        return self._told is None or event_type in self._told
-
-    def _publish(self, event_type: EventType, data: dict[str, object]) -> None:
-        state = self.state
-        event_id = f"{state.user_id}:{state.seq}"
-        event = PublicEvent(event_id=event_id, seq=state.seq, type=event_type, user_id=state.user_id, ts=self.ts.astimezone(IST), data=data)
-        self.effects.append(Publish(event))
-
-    def emit_signal(self, signal: Signal) -> None:
-        if self.is_told(EventType.SIGNAL):
-            self._publish(EventType.SIGNAL, _signal_data(signal))
-
-    def emit_order(self, event_type: EventType, order: OrderState, **more: object) -> None:
-        if not self.is_told(event_type):
-            return
-        intent = order.order
-        data: dict[str, object] = {
-            "order_id": intent.order_id,
-            "signal_id": intent.signal_id,
-            "slot": intent.slot,
-            "leg": intent.leg,
-            "instrument": intent.instrument.id,
-            "side": intent.side,
-            "quantity": str(intent.quantity),
-            "type": intent.type,
-        }
-        self._publish(event_type, data | more)
+    def emit_order(self, event_type: EventType, order: Order, **more: object) -> None:
+        self.tell(event_type, partial(_order_facts, order, more))
 
     def emit_position(self, event_type: EventType, slot: str, position: Position, **more: object) -> None:
-        if not self.is_told(event_type):
+        if self._told is None or event_type in self._told:
+            self.tell(event_type, partial(_position_facts, slot, copy.copy(position), more))
+        else:
+            self.state.seq += 1
+
+    def tell(self, event_type: EventType, facts: Callable[[], dict[str, object]]) -> None:
+        """`facts` is called when the event is read; what nobody listens to is counted only."""
+        state = self.state
+        state.seq += 1
+        if self._told is not None and event_type not in self._told:
             return
-        data: dict[str, object] = {
-            "position_id": position.position_id,
-            "slot": slot,
-            "signal_id": position.signal_id,
-            "instrument": position.instrument.id,
-            "side": position.side,
-            "quantity": str(position.quantity),
-            "entry_price": str(position.entry_price),
-            "stop": _text(position.stop),
-            "target": _text(position.target),
-        }
-        self._publish(event_type, data | more)
+        self.effects.append(Publish(user_id=state.user_id, seq=state.seq, type=event_type, ts=self.ts, facts=facts))
 
     # --- what the world is asked for ---
 
@@ -91,11 +70,13 @@ class Turn:
         instrument: Instrument,
         side: OrderSide,
         quantity: Decimal,
-        attempt: int = 0,
-    ) -> OrderState:
+        number: int,
+        level: Decimal | None = None,
+    ) -> None:
+        """`level`: the price at which a STOP or TARGET leg waits. Whether the order rate has room is asked before, see `has_room`."""
         state = self.state
         order = Order(
-            order_id=derive_order_id(state.user_id, slot.key, signal_id, leg, attempt),
+            order_id=derive_order_id(state.user_id, slot.key, signal_id, leg, number),
             user_id=state.user_id,
             slot=slot.key,
             signal_id=signal_id,
@@ -104,27 +85,49 @@ class Turn:
             instrument=instrument,
             side=side,
             quantity=quantity,
-            reduce_only=leg is Leg.EXIT,
+            type=_TYPES[leg],
+            limit_price=level if leg is Leg.TARGET else None,
+            stop_price=level if leg is Leg.STOP else None,
+            reduce_only=leg is not Leg.ENTRY,
             created_at=self.ts,
         )
         state.window.record(self.ts)
-        live = state.orders[order.order_id] = OrderState(order=order)
-        slot.order_id, slot.leg = order.order_id, leg
-        self.emit_order(EventType.ORDER_SUBMITTED, live)
+        state.orders[order.order_id] = OrderState(order=order)
+        slot.order_ids.append(order.order_id)
+        self.emit_order(EventType.ORDER_SUBMITTED, order)
         self.effects.append(SubmitOrder(order))
-        return live
 
     def cancel(self, order: OrderState) -> None:
-        """Ask once; the outcome is an order event like any other."""
-        if not order.cancel_requested:
-            order.cancel_requested = True
-            self.state.window.record(self.ts)
-            self.effects.append(CancelOrder(order.order.order_id))
+        """Ask once, as soon as the order rate lets it leave; the outcome is an order event like any other."""
+        order.cancel_requested = True
+        if order.cancel_sent or not self.has_room(self.state.slots[order.order.slot]):
+            return
+        order.cancel_sent = True
+        self.state.window.record(self.ts)
+        self.effects.append(CancelOrder(order.order.order_id))
 
     def cancel_entries(self) -> None:
-        for order in self.state.orders.values():
-            if order.order.leg is Leg.ENTRY:
-                self.cancel(order)
+        """Of all slots: working orders are called off, slices not sent yet are dropped."""
+        for slot in self.state.slots.values():
+            self.cancel_entry(slot)
+
+    def cancel_entry(self, slot: Slot) -> None:
+        if slot.entry is None:
+            return
+        slot.entry.unsent = ZERO
+        working = [order for order in self.live(slot) if order.order.leg is Leg.ENTRY]
+        for order in working:
+            self.cancel(order)
+        if not working:
+            slot.entry = None
+
+    def has_room(self, slot: Slot, limit: int | None = None) -> bool:
+        """Whether one more message may leave now; if not, `slot` is woken when it may. `limit` a second, else the user's own."""
+        room_at = self.state.window.room_at(self.ts, self.limits.max_orders_per_second if limit is None else limit)
+        if room_at <= self.ts:
+            return True
+        slot.wake_at = room_at if slot.wake_at is None else min(slot.wake_at, room_at)
+        return False
 
     def watch(self, slot: Slot) -> None:
         """Ask for the prices at which this slot's position has something to decide."""
@@ -140,19 +143,33 @@ class Turn:
             self.state.wake_at = ts
             self.effects.append(WakeAt(ts))
 
+    def set_deadline(self, slot: Slot) -> None:
+        """When the clock closes this slot's position, or the entry that is to become one."""
+        if slot.position is not None:
+            instrument, since = slot.position.instrument, slot.position.opened_at
+        elif slot.entry is not None:
+            instrument, since = slot.entry.signal.instrument, slot.last_entry_at or self.ts
+        else:
+            slot.deadline = None
+            return
+        due = clock_exit(self.protection(slot), instrument, since)
+        slot.deadline = None if due is None else due[0]
+
     # --- lookups ---
 
     @property
     def limits(self) -> RiskLimits:
         return self.state.config.risk
 
-    def subscription(self, slot: str) -> Subscription | None:
-        return next((s for s in self.state.config.subscriptions if s.key == slot), None)
+    def live(self, slot: Slot) -> Iterator[OrderState]:
+        """The slot's orders that are not final, oldest first."""
+        orders = self.state.orders
+        return (orders[order_id] for order_id in slot.order_ids)
 
-    def protection(self, slot: str) -> Protection:
+    def protection(self, slot: Slot) -> Protection:
         """A position whose subscription is gone keeps the protection it had, else the default one."""
-        subscription = self.subscription(slot)
-        return subscription.protection if subscription is not None else self.state.slots[slot].protection or Protection()
+        subscription = self.subscriptions.get(slot.key)
+        return subscription.protection if subscription is not None else slot.protection or _DEFAULT_PROTECTION
 
     def _loss_level(self, position: Position) -> Decimal | None:
         """The price at which this position alone, the others at entry, uses up what is left of the daily loss limit."""
@@ -162,29 +179,45 @@ class Turn:
         return position.entry_price - left / position.quantity * position.direction
 
 
+_DEFAULT_PROTECTION = Protection()
+_TYPES = {Leg.ENTRY: OrderType.MARKET, Leg.EXIT: OrderType.MARKET, Leg.STOP: OrderType.STOP_MARKET, Leg.TARGET: OrderType.LIMIT}
+
+
+def _order_facts(order: Order, more: dict[str, object]) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "order_id": order.order_id,
+        "signal_id": order.signal_id,
+        "slot": order.slot,
+        "leg": order.leg,
+        "mode": order.mode,
+        "instrument": order.instrument.id,
+        "side": order.side,
+        "quantity": str(order.quantity),
+        "type": order.type,
+    }
+    if order.type is not OrderType.MARKET:
+        facts["level"] = _text(order.limit_price or order.stop_price)
+    return facts | {name: _written(value) for name, value in more.items()}
+
+
+def _position_facts(slot: str, position: Position, more: dict[str, object]) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "position_id": position.position_id,
+        "slot": slot,
+        "signal_id": position.signal_id,
+        "instrument": position.instrument.id,
+        "side": position.side,
+        "quantity": str(position.quantity),
+        "entry_price": str(position.entry_price),
+        "stop": _text(position.stop),
+        "target": _text(position.target),
+    }
+    return facts | {name: _written(value) for name, value in more.items()}
+
+
 def _text(value: Decimal | None) -> str | None:
     return None if value is None else str(value)
 
 
-def exit_data(reason: ExitReason, price: Decimal, pnl: Decimal, fees: Decimal) -> dict[str, object]:
-    return {"exit_reason": reason, "exit_price": str(price), "realised_pnl": str(pnl), "fees": str(fees)}
-
-
-def _signal_data(signal: Signal) -> dict[str, object]:
-    return {
-        "signal_id": signal.signal_id,
-        "strategy": signal.strategy,
-        "strategy_key": signal.strategy_key,
-        "direction": signal.direction,
-        "side": signal.side,
-        "underlying": signal.underlying,
-        "instrument": signal.instrument.id,
-        "rule": signal.rule,
-        "reason": signal.reason,
-        "price": signal.price,
-        "contract_price": signal.contract_price,
-        "stop": signal.stop,
-        "target": signal.target,
-        "candle_time": signal.candle_time,
-        "context": signal.context,
-    }
+def _written(value: object) -> object:
+    return str(value) if isinstance(value, Decimal) else value

@@ -95,6 +95,9 @@ def test_every_field_reaches_the_engines_configuration() -> None:
                 "max_orders_per_second": 4,
                 "max_orders_per_day": 50,
                 "max_notional": "1000000",
+                "max_portfolio_heat": "0.06",
+                "price_collar_percent": 5,
+                "duplicate_window_seconds": 2.5,
                 "on_breach": "keep",
             },
             "subscriptions": [
@@ -103,7 +106,7 @@ def test_every_field_reaches_the_engines_configuration() -> None:
                     "parameters": {"period": 5},
                     "instrument": "NSE:NIFTY",
                     "timeframe": "5m",
-                    "sizing": {"method": "fixed", "quantity": 75, "risk_per_trade": 0.02, "leverage": 2},
+                    "sizing": {"method": "fixed", "quantity": 75, "risk_per_trade": 0.02, "leverage": 2, "atr_multiple": "1.5"},
                     "protection": {
                         "exit_mode": "SIGNAL_ONLY",
                         "stop": {"value": 20},
@@ -112,6 +115,8 @@ def test_every_field_reaches_the_engines_configuration() -> None:
                         "square_off": "15:00",
                         "max_hold_minutes": 90,
                         "max_trades_per_day": 3,
+                        "min_days_to_expiry": 0,
+                        "at_broker": True,
                     },
                     "cooldown_minutes": 2.5,
                 }
@@ -129,12 +134,16 @@ def test_every_field_reaches_the_engines_configuration() -> None:
         fees="flat:0.0003",
         slippage_percent=Decimal("0.05"),
         placement="dedicated",
+        native_stops=False,
         risk=RiskLimits(
             max_daily_loss=Decimal(5000),
             max_open_positions=None,
             max_orders_per_second=4,
             max_orders_per_day=50,
             max_notional=Decimal(1000000),
+            max_portfolio_heat=Decimal("0.06"),
+            price_collar_percent=Decimal(5),
+            duplicate_window=timedelta(seconds=2.5),
             on_breach=OnBreach.KEEP,
         ),
         subscriptions=(
@@ -143,7 +152,13 @@ def test_every_field_reaches_the_engines_configuration() -> None:
                 parameters={"period": 5},
                 instrument="NSE:NIFTY",
                 timeframe=Timeframe.M5,
-                sizing=Sizing(method=SizingMethod.FIXED, quantity=Decimal(75), risk_per_trade=Decimal("0.02"), leverage=Decimal(2)),
+                sizing=Sizing(
+                    method=SizingMethod.FIXED,
+                    quantity=Decimal(75),
+                    risk_per_trade=Decimal("0.02"),
+                    leverage=Decimal(2),
+                    atr_multiple=Decimal("1.5"),
+                ),
                 protection=Protection(
                     exit_mode=ExitMode.SIGNAL_ONLY,
                     stop=Level(value=Decimal(20)),
@@ -151,6 +166,8 @@ def test_every_field_reaches_the_engines_configuration() -> None:
                     square_off=time(15, 0),
                     max_hold=timedelta(minutes=90),
                     max_trades_per_day=3,
+                    min_days_to_expiry=0,
+                    at_broker=True,
                 ),
                 cooldown=timedelta(seconds=150),
             ),

@@ -1,186 +1,457 @@
-"""Random but legal days: whatever the broker, the market and the user do, the books stay true."""
+"""Random but legal days: whatever broker, market and user do, the books stay true and only what may leave leaves."""
+
+from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+import pytest
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from runtime.engine import TradingEngine
 from runtime.events import (
-    CancelOrder,
+    Effect,
     EngineInput,
     HaltTrading,
     PauseSession,
+    PauseSubscription,
     PriceTouched,
     PublicEvent,
     Publish,
     ResumeSession,
+    ResumeSubscription,
     ResumeTrading,
     SignalArrived,
     SquareOff,
     StartSession,
     StopSession,
-    SubmitOrder,
     TimeAdvanced,
+    Watch,
 )
-from runtime.orders import Leg, Order, OrderAccepted, OrderCancelled, OrderEvent, OrderFilled, OrderRejected, OrderUnknown
-from runtime.session import OnBreach
-from runtime.signals import OrderSide, Side
-from runtime.state import EngineState, encode_state
-from tests.builders import SUBSCRIPTION, at, config, signal
+from runtime.market import Timeframe
+from runtime.orders import Leg, Order
+from runtime.session import ExitMode, OnBreach, Protection, RiskLimits, SessionConfig, Sizing, SizingMethod, Subscription
+from runtime.signals import OrderSide, Side, Signal
+from runtime.state import EngineState, decode_state, encode_state, net_positions
+from tests.builders import FUTURE, at, option, points, signal
+from tests.runtime.engine.broker_model import BrokerModel
 
-MOVES = st.sampled_from(
-    [
-        "long",
-        "short",
-        "flat",
-        "price",
-        "accept",
-        "fill",
-        "part",
-        "reject",
-        "unknown",
-        "cancelled",
-        "repeat",
-        "clock",
-        "pause",
-        "resume",
-        "halt",
-        "unhalt",
-        "square",
-        "stop",
-        "close",
-        "start",
-    ]
+QUANTITY = 90
+LIMIT = 6
+FROZEN = msgspec.structs.replace(option(freeze=30))
+FAST = Subscription(sizing=Sizing(method=SizingMethod.FIXED, quantity=Decimal(QUANTITY)))
+SLOW = msgspec.structs.replace(FAST, timeframe=Timeframe.M5)
+
+PLANS = {
+    "plain": Protection(square_off=None),
+    "trailing": Protection(square_off=None, trail=points("7"), target=points("25")),
+    "at the broker": Protection(square_off=None, at_broker=True, trail=points("7"), target=points("25")),
+}
+COMMANDS = ["pause", "resume", "halt", "unhalt", "square", "stop", "close", "start", "pause one", "resume one"]
+LIFTS = ["resume", "unhalt", "start", "resume one"]
+MARKET = ["long", "short", "flat", "price", "clock", "trade", "trade"]
+BROKER = ["accept", "fill", "fill", "part", "part", "reject", "cancel", "lose", "absent", "deliver", "deliver", "repeat", "leg", "leg"]
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(MARKET * 6 + BROKER * 4 + COMMANDS + LIFTS * 2), st.integers(0, 1000), st.sampled_from([1, 40, 300, 1000, 20_000])
+    ),
+    min_size=1,
+    max_size=100,
 )
 
 
 class Day:
-    """Drives one engine and keeps an independent ledger of what a broker would have seen."""
+    """One engine with two subscriptions on sliced contracts, and a broker of its own mind."""
 
-    def __init__(self) -> None:
+    def __init__(self, plan: Protection, *, permuted: bool) -> None:
+        subscriptions = tuple(msgspec.structs.replace(each, protection=plan) for each in (SLOW, FAST))
+        risk = RiskLimits(max_daily_loss=Decimal(3000), max_orders_per_second=LIMIT)
+        self.config = SessionConfig(subscriptions=subscriptions, risk=risk, fees="none")
+        self.keys = [each.key for each in subscriptions]
         self.engine = TradingEngine(EngineState(user_id="u1"))
+        self.broker = BrokerModel()
         self.now = at("09:15")
+        self.permuted = permuted
         self.inputs: list[EngineInput] = []
         self.events: list[PublicEvent] = []
-        self.submitted: dict[str, Order] = {}
-        self.open: list[str] = []
-        self.filled: dict[str, Decimal] = {}
-        self.news: list[OrderEvent] = []
-        self.net = Decimal(0)
-        self.cash = Decimal(0)
-        self.halted_at: datetime | None = None
+        self.process(StartSession(ts=self.now, command_id="first", config=self.config))
 
     def process(self, event: EngineInput) -> None:
         self.inputs.append(event)
-        for effect in self.engine.process(event):
-            match effect:
-                case Publish(event=public):
-                    self.events.append(public)
-                case SubmitOrder(order=order):
-                    assert order.order_id not in self.submitted, "an order id was used twice"
-                    assert self.allowed(order), "an entry left after STOP or HALT"
-                    self.submitted[order.order_id] = order
-                    self.open.append(order.order_id)
-                    self.filled[order.order_id] = Decimal(0)
-                case CancelOrder(order_id=order_id):
-                    assert order_id in self.submitted
-                case _:
-                    pass
+        effects = self.engine.process(event)
+        self.events += [effect.event for effect in effects if isinstance(effect, Publish)]
+        for order in self.broker.take(effects, self.now):
+            assert order.reduce_only or self.may_enter(order), f"an entry left although the trader may not enter: {order}"
+            self.check_neighbours(order)
 
-    def allowed(self, order: Order) -> bool:
+    def check_neighbours(self, order: Order) -> None:
+        """An entry has its slot to itself. An exit is alone too, but for what nobody knows the fate of."""
         state = self.engine.state
-        return order.reduce_only or (state.status == "RUNNING" and state.platform_halt is None and state.halted is None)
+        slot = state.slots[order.slot]
+        others = [state.orders[order_id] for order_id in slot.order_ids]
+        if order.leg is Leg.ENTRY:
+            assert all(other.order.signal_id == order.signal_id for other in others), "an entry beside another order"
+            assert slot.position is None or slot.position.signal_id == order.signal_id, "an entry on top of another position"
+        elif order.leg is Leg.EXIT:
+            assert all(other.order.leg is Leg.EXIT or other.status == "UNKNOWN" for other in others), "an exit beside a live order"
 
-    def report(self, event: OrderEvent) -> None:
-        self.news.append(event)
-        self.process(event)
+    def may_enter(self, order: Order) -> bool:
+        state = self.engine.state
+        subscription = next(each for each in state.config.subscriptions if each.key == order.slot)
+        return state.status == "RUNNING" and state.platform_halt is None and state.halted is None and not subscription.paused
 
-    def fill(self, order_id: str, quantity: Decimal) -> None:
-        order = self.submitted[order_id]
-        self.filled[order_id] += quantity
-        sign = 1 if order.side is OrderSide.BUY else -1
-        price = Decimal(100) + (self.now.minute % 7)
-        self.net += sign * quantity
-        self.cash -= sign * quantity * price
-        if self.filled[order_id] == order.quantity:
-            self.open.remove(order_id)
-        fill_id = f"{order_id}-{self.filled[order_id]}"
-        self.report(OrderFilled(ts=self.now, order_id=order_id, fill_id=fill_id, quantity=quantity, price=price))
+    def signal(self, side: Side, number: int) -> Signal:
+        """Options bought by one strategy; a future that can be sold short by the other."""
+        key = self.keys[number % 2]
+        instrument = FROZEN if number % 2 == 0 else FUTURE
+        sold = number % 2 == 1 and side is Side.SHORT
+        stop, target = (120.0, 70.0) if sold else (80.0, 130.0)
+        return signal(
+            side,
+            ts=self.now,
+            signal_id=f"s-{len(self.inputs)}",
+            strategy_key=key,
+            instrument=instrument,
+            entry_side=OrderSide.SELL if sold else OrderSide.BUY,
+            stop=stop,
+            target=target,
+        )
 
-    def step(self, move: str, number: int) -> None:
-        self.now += timedelta(seconds=20)
-        ts, command_id = self.now, f"c{number}"
-        order_id = self.open[number % len(self.open)] if self.open else None
-        commands = {
+    def step(self, move: str, number: int, milliseconds: int) -> None:
+        self.now += timedelta(milliseconds=milliseconds)
+        ts, broker, key = self.now, self.broker, self.keys[number % 2]
+        command_id = f"c{len(self.inputs)}"
+        commands: dict[str, EngineInput] = {
             "pause": PauseSession(ts=ts, command_id=command_id),
             "resume": ResumeSession(ts=ts, command_id=command_id),
-            "halt": HaltTrading(ts=ts, command_id=command_id, reason="test"),
+            "halt": HaltTrading(ts=ts, command_id=command_id, reason="test", positions=OnBreach.CLOSE if number % 2 else OnBreach.KEEP),
             "unhalt": ResumeTrading(ts=ts, command_id=command_id),
             "square": SquareOff(ts=ts, command_id=command_id),
             "stop": StopSession(ts=ts, command_id=command_id),
             "close": StopSession(ts=ts, command_id=command_id, positions=OnBreach.CLOSE),
-            "start": StartSession(ts=ts, command_id=command_id, config=config()),
+            "start": StartSession(ts=ts, command_id=command_id, config=self.config),
+            "pause one": PauseSubscription(ts=ts, command_id=command_id, key=key),
+            "resume one": ResumeSubscription(ts=ts, command_id=command_id, key=key),
             "clock": TimeAdvanced(ts=ts),
-            "price": PriceTouched(ts=ts, slot=SUBSCRIPTION.key, instrument="any", price=70.0 + 10 * (number % 8)),
+            "price": PriceTouched(ts=ts, slot=key, instrument=FUTURE.id, price=75.0 + number % 60),
         }
         if move in commands:
             self.process(commands[move])
         elif move in {"long", "short", "flat"}:
-            self.process(SignalArrived(ts=ts, signal=signal(Side(move.upper()), ts=ts)))
-        elif move == "repeat" and self.news:
-            self.process(self.news[number % len(self.news)])
-        elif order_id is not None:
-            self.from_broker(move, order_id)
+            self.process(SignalArrived(ts=ts, signal=self.signal(Side(move.upper()), number)))
+        elif move == "trade":
+            self.trade(number)
+        elif move == "repeat":
+            self.deliver(broker.repeat(number))
+        elif move == "deliver":
+            self.deliver(broker.next_report(number if self.permuted else 0))
+        elif move == "leg" and (legs := broker.open(Leg.STOP, Leg.TARGET)):
+            self.act("fill" if number % 3 else "part", legs[number % len(legs)], number)
+            if not self.permuted:
+                self.deliver(broker.next_report(0))
+        elif (working := broker.open()) and move in {"accept", "fill", "part", "reject", "cancel", "lose", "absent"}:
+            self.act(move, working[number % len(working)], number)
+            if not self.permuted:
+                self.deliver(broker.next_report(0))
 
-    def from_broker(self, move: str, order_id: str) -> None:
-        order, left = self.submitted[order_id], self.submitted[order_id].quantity - self.filled[order_id]
+    def trade(self, number: int) -> None:
+        """A signal, and a broker that fills all it leads to at once."""
+        self.process(SignalArrived(ts=self.now, signal=self.signal(Side.SHORT if number % 4 > 1 else Side.LONG, number)))
+        for each in self.broker.open(Leg.ENTRY, Leg.EXIT):
+            self.act("fill", each, number)
+        if not self.permuted:
+            self.deliver_all()
+
+    def act(self, move: str, each: Any, number: int) -> None:
+        broker, ts = self.broker, self.now
+        price = Decimal(90) + Decimal(number % 21)
         match move:
-            case "accept":
-                self.report(OrderAccepted(ts=self.now, order_id=order_id, broker_order_id="b"))
-            case "unknown":
-                self.report(OrderUnknown(ts=self.now, order_id=order_id, reason="lost"))
             case "fill":
-                self.fill(order_id, left)
-            case "part" if left > 1:
-                self.fill(order_id, left // 2)
-            case "reject" if self.filled[order_id] == 0:
-                self.open.remove(order_id)
-                self.report(OrderRejected(ts=self.now, order_id=order_id, reason="no"))
-            case "cancelled":
-                self.open.remove(order_id)
-                self.report(OrderCancelled(ts=self.now, order_id=order.order_id))
+                broker.fill(each, each.left, price, ts)
+            case "part" if each.left > 1:
+                broker.fill(each, max(Decimal(1), each.left // 3), price, ts)
+            case "reject":
+                broker.reject(each, ts)
+            case "cancel":
+                broker.cancel(each, ts)
+            case "lose":
+                broker.lose(each, ts)
+            case "absent" if each.lost:
+                broker.settle_lost(each, ts)
             case _:
-                pass
+                broker.accept(each, ts)
+
+    def deliver(self, event: Any) -> None:
+        if event is not None:
+            self.process(msgspec.structs.replace(event, ts=self.now))
+
+    def deliver_all(self) -> None:
+        """Newest first where the order is permuted."""
+        while self.broker.reports:
+            self.deliver(self.broker.next_report(-1 if self.permuted else 0))
+
+    def wind_down(self) -> None:
+        """From here on the broker does what it is asked, at once: the trader stops and closes, and must come to rest flat."""
+        self.process(StopSession(ts=self.now, command_id="end", positions=OnBreach.CLOSE))
+        self.process(SquareOff(ts=self.now, command_id="end too"))
+        for _ in range(200):
+            self.deliver_all()
+            asked = {id(each) for each in self.broker.open() if self.is_cancelled(each.order)}
+            for each in self.broker.open():
+                if id(each) in asked:
+                    self.broker.cancel(each, self.now)
+                elif each.order.leg in {Leg.EXIT, Leg.ENTRY}:
+                    self.broker.fill(each, each.left, Decimal(100), self.now)
+            self.deliver_all()
+            if self.engine.state.is_idle:
+                return
+            self.now = max(self.now + timedelta(milliseconds=1), self.engine.state.wake_at or self.now)
+            self.process(TimeAdvanced(ts=self.now))
+        raise AssertionError(f"never came to rest: {self.engine.state}")
+
+    def is_cancelled(self, order: Order) -> bool:
+        live = self.engine.state.orders.get(order.order_id)
+        return live is None or live.cancel_sent
+
+    def books(self) -> dict[str, Decimal]:
+        return {name: quantity for name, quantity in net_positions(self.engine.state).items() if quantity}
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.lists(MOVES, min_size=1, max_size=60))
-def test_the_books_agree_with_the_broker_after_any_day(moves: list[str]) -> None:
-    day = Day()
-    day.process(StartSession(ts=day.now, command_id="first", config=config()))
-    for number, move in enumerate(moves):
-        day.step(move, number)
-        state = day.engine.state
-        assert sum((p.quantity * p.direction for p in state.open_positions), Decimal(0)) == day.net
-        assert len([order for order in day.open if day.submitted[order].leg is Leg.ENTRY]) <= 1
-        assert set(state.orders) == set(day.open)
-    state = day.engine.state
-    if not state.open_positions:
-        assert state.realised_today == day.cash
+def live_a_day(plan: str, moves: list[tuple[str, int, int]], *, permuted: bool) -> Day:
+    day = Day(PLANS[plan], permuted=permuted)
+    for move in moves:
+        day.step(*move)
+    return day
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@settings(max_examples=150, deadline=None)
+@given(moves=steps)
+def test_the_books_agree_with_the_broker_at_every_step(plan: str, moves: list[tuple[str, int, int]]) -> None:
+    day = Day(PLANS[plan], permuted=False)
+    for move in moves:
+        day.step(*move)
+        assert day.books() == {name: quantity for name, quantity in day.broker.net.items() if quantity}
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@settings(max_examples=150, deadline=None)
+@given(moves=steps)
+def test_reports_in_any_order_and_any_number_lead_to_the_same_books(plan: str, moves: list[tuple[str, int, int]]) -> None:
+    day = live_a_day(plan, moves, permuted=True)
+    assume(len([event for event in day.broker.reports if event.__class__.__name__ == "OrderFilled"]) < 8)
+    day.deliver_all()
+    assert day.books() == {name: quantity for name, quantity in day.broker.net.items() if quantity}
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@settings(max_examples=150, deadline=None)
+@given(moves=steps)
+def test_a_trader_that_stops_and_closes_comes_to_rest_flat_and_its_profit_is_the_accounts_cash(
+    plan: str, moves: list[tuple[str, int, int]]
+) -> None:
+    day = live_a_day(plan, moves, permuted=False)
+    day.wind_down()
+    assert not any(day.broker.net.values())
+    assert day.engine.state.realised_total == day.broker.cash
     assert [event.seq for event in day.events] == list(range(1, len(day.events) + 1))
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.lists(MOVES, min_size=1, max_size=60))
-def test_a_replay_of_the_inputs_through_the_wire_gives_the_same_state_byte_for_byte(moves: list[str]) -> None:
-    day = Day()
-    day.process(StartSession(ts=day.now, command_id="first", config=config()))
+@pytest.mark.parametrize("plan", PLANS)
+@settings(max_examples=150, deadline=None)
+@given(moves=steps)
+def test_one_live_entry_per_signal_and_slice_and_no_more_closing_than_is_open(plan: str, moves: list[tuple[str, int, int]]) -> None:
+    """I1. Closing orders never ask for more than the position, but for legs of a pair, of which each asks for all of it."""
+    day = Day(PLANS[plan], permuted=False)
+    for move in moves:
+        day.step(*move)
+        working = day.broker.open(Leg.ENTRY)
+        for key in day.keys:
+            entries = [each for each in working if each.order.slot == key]
+            assert len({each.order.signal_id for each in entries}) <= 1, "entries of two signals at once"
+            assert sum(each.left + each.filled for each in entries) <= QUANTITY
+        for slot in day.engine.state.slots.values():
+            position = slot.position
+            lost = any(each.lost for each in day.broker.open() if each.order.slot == slot.key)
+            if position is None or lost:
+                continue
+            closing = [each for each in day.broker.open(Leg.EXIT) if each.order.signal_id == position.position_id]
+            assert sum(each.left for each in closing) <= position.quantity
+            for leg in (Leg.STOP, Leg.TARGET) if slot.wake_at is None else ():
+                live = [day.engine.state.orders[each.order.order_id] for each in day.broker.open(leg) if each.order.slot == slot.key]
+                resting = [each for each in live if not each.cancel_requested]
+                assert sum(each.remaining for each in resting) <= position.quantity
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@settings(max_examples=150, deadline=None)
+@given(moves=steps)
+def test_no_sliding_second_holds_more_messages_than_the_limit(plan: str, moves: list[tuple[str, int, int]]) -> None:
+    """I12, by the times at which the broker got them: submits, cancels, slices and legs alike, across a restart in the middle."""
+    day = Day(PLANS[plan], permuted=False)
     for number, move in enumerate(moves):
-        day.step(move, number)
+        day.step(*move)
+        if number == len(moves) // 2:
+            day.engine = TradingEngine(decode_state(encode_state(day.engine.state)))
+    day.wind_down()
+    times = [message.ts for message in day.broker.messages]
+    for first, beyond in zip(times, times[LIMIT:], strict=False):
+        assert beyond - first >= timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@settings(max_examples=150, deadline=None)
+@given(moves=steps)
+def test_after_a_halt_only_cancels_and_reduce_only_exits_leave(plan: str, moves: list[tuple[str, int, int]]) -> None:
+    """I6. `Day.process` checks every order; here the day goes on after a halt that nobody lifts."""
+    day = Day(PLANS[plan], permuted=False)
+    half = len(moves) // 2
+    for move in moves[:half]:
+        day.step(*move)
+    day.process(HaltTrading(ts=day.now, command_id="the halt", reason="drill"))
+    before = len(day.broker.messages)
+    for move, number, pause in moves[half:]:
+        if move != "unhalt":
+            day.step(move, number, pause)
+    assert all(message.leg is not Leg.ENTRY for message in day.broker.messages[before:])
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@settings(max_examples=100, deadline=None)
+@given(moves=steps, cut=st.integers(0, 79))
+def test_a_replay_through_the_wire_and_a_snapshot_gives_the_same_state_byte_for_byte(
+    plan: str, moves: list[tuple[str, int, int]], cut: int
+) -> None:
+    """I16."""
+    day = live_a_day(plan, moves, permuted=True)
     replayed = TradingEngine(EngineState(user_id="u1"))
-    for event in day.inputs:
+    for number, event in enumerate(day.inputs):
+        if number == cut:
+            replayed = TradingEngine(decode_state(encode_state(replayed.state)))
         replayed.process(msgspec.json.decode(msgspec.json.encode(event), type=EngineInput))
     assert encode_state(replayed.state) == encode_state(day.engine.state)
+
+
+def test_a_snapshot_keeps_the_order_in_which_slots_are_served() -> None:
+    state = Day(PLANS["plain"], permuted=False).engine.state
+    assert list(state.slots) == [SLOW.key, FAST.key]
+    assert list(decode_state(encode_state(state)).slots) == [SLOW.key, FAST.key]
+
+
+fills = st.lists(st.tuples(st.integers(1, 40), st.decimals("0.05", 999, places=2)), min_size=1, max_size=12)
+
+
+@settings(max_examples=200, deadline=None)
+@given(entry=fills, leave=fills)
+def test_no_cent_is_lost_however_a_trade_is_filled(entry: list[tuple[int, Decimal]], leave: list[tuple[int, Decimal]]) -> None:
+    """Averages that do not divide, shares of a cost that do not either: what is booked is what was paid, exactly."""
+    quantity = sum(units for units, _ in entry)
+    sizing = Sizing(method=SizingMethod.FIXED, quantity=Decimal(quantity))
+    follows = Subscription(sizing=sizing, protection=Protection(square_off=None, exit_mode=ExitMode.SIGNAL_ONLY))
+    trader = TradingEngine(EngineState(user_id="u1"))
+    risk = RiskLimits(max_daily_loss=None)
+    trader.process(StartSession(ts=at("09:15"), command_id="c", config=SessionConfig(subscriptions=(follows,), risk=risk, fees="none")))
+    broker, now = BrokerModel(), at("10:00")
+
+    def run(side: Side, clock: str, portions: list[tuple[int, Decimal]]) -> None:
+        wish = signal(side, clock, strategy_key=follows.key, instrument=FUTURE)
+        (order,) = broker.take(trader.process(SignalArrived(ts=wish.ts, signal=wish)), now)
+        each = broker.orders[order.order_id]
+        for units, price in portions:
+            if each.open:
+                broker.fill(each, min(each.left, Decimal(units)), price, now)
+        if each.open:
+            broker.fill(each, each.left, Decimal("100.05"), now)
+        while (report := broker.next_report(0)) is not None:
+            trader.process(report)
+
+    run(Side.LONG, "10:00", entry)
+    run(Side.FLAT, "10:01", leave)
+    assert trader.state.open_positions == []
+    assert trader.state.realised_total == broker.cash
+
+
+# --- the daily loss ---
+
+SLIPPAGE = Decimal(1)
+LOSS_LIMIT = Decimal(1500)
+
+
+class Walk:
+    """One position at a time on a price that walks and jumps; every exit fills one slippage unit worse than the price that caused it."""
+
+    def __init__(self) -> None:
+        follows = Subscription(sizing=Sizing(method=SizingMethod.FIXED, quantity=Decimal(30)), protection=Protection(square_off=None))
+        risk = RiskLimits(max_daily_loss=LOSS_LIMIT, max_orders_per_second=100, max_orders_per_day=1000)
+        self.key = follows.key
+        self.engine = TradingEngine(EngineState(user_id="u1"))
+        self.broker = BrokerModel()
+        self.now: datetime = at("09:15")
+        self.price = Decimal(1000)
+        self.gap = Decimal(0)
+        session = SessionConfig(subscriptions=(follows,), risk=risk, fees="none")
+        self.engine.process(StartSession(ts=self.now, command_id="start", config=session))
+
+    def tick(self, move: int, wish: Side | None) -> None:
+        self.now += timedelta(seconds=1)
+        last, self.price = self.price, self.price + move
+        touched = PriceTouched(ts=self.now, slot=self.key, instrument=FUTURE.id, price=float(self.price))
+        for effect in self.engine.restore_watches():
+            match effect:
+                case Watch(low=float() as low) if float(self.price) <= low:
+                    self.gap = max(Decimal(0), min(last, Decimal(repr(low))) - self.price)
+                    self.settle(self.engine.process(touched))
+                case Watch(high=float() as high) if float(self.price) >= high:
+                    self.gap = max(Decimal(0), self.price - max(last, Decimal(repr(high))))
+                    self.settle(self.engine.process(touched))
+                case _:
+                    pass
+        if wish is not None:
+            self.settle(self.engine.process(SignalArrived(ts=self.now, signal=self.signal(wish))))
+
+    def signal(self, side: Side) -> Signal:
+        return signal(
+            side,
+            ts=self.now,
+            signal_id=f"w{self.now}",
+            strategy_key=self.key,
+            instrument=FUTURE,
+            entry_side=OrderSide.SELL if side is Side.SHORT else OrderSide.BUY,
+            stop=None,
+            target=None,
+            contract_price=float(self.price),
+            contract_bid=float(self.price),
+            contract_ask=float(self.price),
+        )
+
+    def settle(self, effects: list[Effect]) -> None:
+        for order in self.broker.take(effects, self.now):
+            worse = SLIPPAGE if order.side is OrderSide.BUY else -SLIPPAGE
+            price = self.price + (worse if order.leg is Leg.EXIT else 0)
+            self.broker.fill(self.broker.orders[order.order_id], order.quantity, price, self.now)
+        while (report := self.broker.next_report(0)) is not None:
+            self.settle(self.engine.process(report))
+
+    @property
+    def lost(self) -> Decimal:
+        """The account's own figure: cash and what is held at the price of now."""
+        return -(self.broker.cash + self.broker.net.get(FUTURE.id, Decimal(0)) * self.price)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(-20, 20), st.sampled_from([0, 0, 0, 0, 0, -60, 60]), st.sampled_from([None, None, *Side])), max_size=150)
+)
+def test_a_day_never_loses_more_than_limit_plus_gap_plus_one_slippage(ticks: list[tuple[int, int, Side | None]]) -> None:
+    """I10, for 30 units: beyond the limit there is only what the last jump passed over and one slippage unit of the exit."""
+    walk = Walk()
+    for step, jump, wish in ticks:
+        walk.tick(step + jump, wish)
+        assert walk.lost <= LOSS_LIMIT + (walk.gap + SLIPPAGE) * 30
+    if walk.lost > LOSS_LIMIT:
+        assert walk.engine.state.halted is not None
+        assert walk.engine.state.open_positions == []

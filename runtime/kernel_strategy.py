@@ -45,18 +45,21 @@ The code is 0 for no opinion, +n for LONG and -n for SHORT by the n-th of the st
 
 
 class KernelStrategy:
-    """A `Strategy` around a `step` marked `kernel`. Subclasses name `rules`, `columns` and `state_size`, and write `explain`."""
+    """A `Strategy` around a `step` marked `kernel`. Subclasses name `rules`, `columns` and `step`, and write `explain`.
+
+    `parameters` and `state_size` numbers of state, all zeros to begin with, are the step's own.
+    """
 
     name: ClassVar[str]
     rules: ClassVar[tuple[str, ...]]
     columns: ClassVar[tuple[str, ...]]
     """What `step` leaves in `values`."""
-    state_size: ClassVar[int]
     step: Step
 
-    def __init__(self, parameters: Sequence[float]) -> None:
+    def __init__(self, parameters: Sequence[float], *, state_size: int) -> None:
         self.parameters = tuple(float(value) for value in parameters)
-        self._state: list[float] = [0.0] * self.state_size
+        self.state_size = state_size
+        self._state: list[float] = [0.0] * state_size
         self._values: list[float] = [nan] * len(self.columns)
 
     def on_candle(self, candle: Candle, context: MarketContext) -> Target | None:

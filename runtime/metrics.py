@@ -68,10 +68,9 @@ def volatility(returns: Floats, periods: int) -> float | None:
 
 def sharpe_ratio(returns: Floats, periods: int) -> float | None:
     """Mean over standard deviation (n − 1), annualised; risk-free rate 0. None without any deviation."""
-    if len(returns) < 2:
+    if len(returns) < 2 or returns.min() == returns.max():  # whose deviation would be rounding noise
         return None
-    deviation = float(returns.std(ddof=1))
-    return float(returns.mean()) / deviation * sqrt(periods) if deviation > 0.0 else None
+    return float(returns.mean()) / float(returns.std(ddof=1)) * sqrt(periods)
 
 
 def sortino_ratio(returns: Floats, periods: int) -> float | None:

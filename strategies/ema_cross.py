@@ -34,13 +34,13 @@ class EmaCross(KernelStrategy):
     name: ClassVar[str] = "ema_cross"
     rules = ("ema_cross",)
     columns = ("ema_fast", "ema_slow")
-    state_size = 2 * SMOOTHED_SIZE
     step = staticmethod(ema_cross_step)
 
     def __init__(self, *, fast_period: Period = 9, slow_period: Period = 21) -> None:
         if fast_period >= slow_period:
             raise InvalidConfig("ema_cross.fast_period", fast_period, f"must be below slow_period ({slow_period})")
-        super().__init__((fast_period, 2.0 / (fast_period + 1), slow_period, 2.0 / (slow_period + 1)))
+        parameters = (fast_period, 2.0 / (fast_period + 1), slow_period, 2.0 / (slow_period + 1))
+        super().__init__(parameters, state_size=2 * SMOOTHED_SIZE)
 
     def explain(self, code: int, values: Sequence[float], candle: Candle, context: MarketContext) -> Target:
         del context

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
+from collections.abc import Sequence
+from math import isnan, nan
 from typing import ClassVar, Literal
 
-from runtime import patterns
 from runtime.chains import near_the_money, pcr, pcr_change
 from runtime.errors import InvalidConfig
 from runtime.exits import decimal_price
-from runtime.indicators import Atr, Ema, OpeningRange, RollingMean, Vwap
-from runtime.market import IST, Candle, Instrument, OptionChain, OptionQuote, Quote, Right
+from runtime.kernel_strategy import KernelStrategy
+from runtime.market import Candle, Instrument, OptionQuote, Quote, Right
 from runtime.signals import Side, Target
 from runtime.strategy import MarketContext
-from strategies.breakouts import InsideBarBreakout, RangeBreakout
+from strategies import scalper_kernel as at
 from strategies.parameters import ClockTime, Fraction, Minutes, Multiple, Percent, Period, Switch, clock_time
 
 RULES = ("orb", "inside_bar", "reversal", "momentum")
 """In order of priority: the first that fires wins."""
 
+_WORKINGS = ("by_volume", "mother_high", "mother_low", "shape", "near")
+"""Values that only serve to say why."""
 
-class _Session:
-    """What starts afresh each exchange date."""
-
-    __slots__ = ("day", "inside", "opening_range", "orb", "previous")
-
-    def __init__(self, day: date, start: time, end: time, *, on_touch: bool) -> None:
-        self.day = day
-        self.opening_range = OpeningRange(datetime.combine(day, start, IST), datetime.combine(day, end, IST))
-        self.orb = RangeBreakout(on_touch=on_touch)
-        self.inside = InsideBarBreakout(on_touch=on_touch)
-        self.previous: Candle | None = None
+_LEVELS = {at.VWAP: "VWAP", at.EMA_FAST: "the fast EMA", at.EMA_SLOW: "the slow EMA"}
 
 
-class IndexOptionsScalper:
+class IndexOptionsScalper(KernelStrategy):
     """Buys the at-the-money call or put of an index when the first of four rules fires on a closed candle.
 
     Nothing fires within `trade_lock_minutes` of the last signal, outside the exchange session (such candles are ignored),
@@ -72,6 +64,9 @@ class IndexOptionsScalper:
 
     name: ClassVar[str] = "index_options_scalper"
     trades_options: ClassVar[bool] = True
+    rules = RULES
+    columns = ("ema_fast", "ema_slow", "vwap", "atr", "orb_high", "orb_low", "volume", "volume_mean", "pcr", *_WORKINGS)
+    step = staticmethod(at.scalper_step)
 
     def __init__(
         self,
@@ -100,172 +95,59 @@ class IndexOptionsScalper:
     ) -> None:
         if ema_fast >= ema_slow:
             raise InvalidConfig(f"{self.name}.ema_fast", ema_fast, f"must be below ema_slow ({ema_slow})")
-        self._orb_start, self._orb_end = clock_time(f"{self.name}.orb_start", orb_start), clock_time(f"{self.name}.orb_end", orb_end)
-        if self._orb_start >= self._orb_end:
+        start, end = (clock_time(f"{self.name}.{name}", text) for name, text in (("orb_start", orb_start), ("orb_end", orb_end)))
+        if start >= end:
             raise InvalidConfig(f"{self.name}.orb_end", orb_end, f"must be after orb_start ({orb_start})")
-        self._rules = _chosen_rules(rules)
-        self._on_touch = breakout_on == "touch"
+        chosen = _chosen_rules(rules)
+        self._pcr_limited = pcr_min is not None or pcr_max is not None
         self._volume_filter = volume_filter == "on"
-        self._volume_multiple = volume_multiple
-        self._trade_lock = timedelta(minutes=trade_lock_minutes)
-        self._proximity = proximity_percent / 100.0
-        self._hammer = {"shadow_to_body": hammer_shadow, "other_shadow": hammer_other_shadow, "body_zone": hammer_body_zone}
-        self._strong_body, self._strong_close = strong_body, strong_close
-        self._pcr_min, self._pcr_max = pcr_min, pcr_max
         self._stop_fraction, self._reward_risk = stop_loss_percent, reward_risk
-
-        self._ema_fast, self._ema_slow, self._atr = Ema(ema_fast), Ema(ema_slow), Atr(atr_period)
-        self._vwap, self._volume_mean = Vwap(), RollingMean(volume_period)
-        self._volume: float | None = None
-        self._session: _Session | None = None
-        self._session_open: datetime | None = None
-        self._locked_until: datetime | None = None
-        self._chain: OptionChain | None = None
-        self._pcr: float | None = None
         self._pcr_change: float | None = None
+        super().__init__(
+            (
+                *(ema_fast, 2.0 / (ema_fast + 1), ema_slow, 2.0 / (ema_slow + 1), atr_period, 1.0 / atr_period),
+                *(start.hour * 60 + start.minute, end.hour * 60 + end.minute),
+                *(rule in chosen for rule in RULES),
+                breakout_on == "touch",
+                *(self._volume_filter, volume_multiple, volume_period, trade_lock_minutes * 60, proximity_percent / 100.0),
+                *(hammer_shadow, hammer_other_shadow, hammer_body_zone, strong_body, strong_close),
+                *(nan if limit is None else limit for limit in (pcr_min, pcr_max)),
+            ),
+            state_size=at.state_size(volume_period),
+        )
 
-    def on_candle(self, candle: Candle, context: MarketContext) -> Target | None:
-        if not context.session_open <= candle.opened_at < context.session_close:
-            return None
-        session = self._session_of(context.session_open)
-        self._update(candle, context)
-        orb = self._orb_side(session, candle)
-        previous, session.previous = session.previous, candle
-        inside, mother = session.inside.update(previous, candle)
-        if self._ema_slow.value is None or self._atr.value is None:
-            return None
-        if self._locked_until is not None and candle.opened_at < self._locked_until:
-            return None
-        for rule in self._rules:
-            match rule:
-                case "orb":
-                    side, reason = self._orb_rule(session, candle, orb)
-                case "inside_bar":
-                    side, reason = _inside_bar_rule(candle, inside, mother)
-                case "reversal":
-                    side, reason = self._reversal_rule(previous, candle)
-                case _:
-                    side, reason = self._momentum_rule(candle)
-            if side and self._pcr_allows(side):
-                if rule == "orb":
-                    session.orb.take(side)
-                self._locked_until = candle.opened_at + self._trade_lock
-                return self._target(side, rule, reason, candle, context)
-        return None
+    def put_call_ratio(self, context: MarketContext) -> float:
+        chain, previous = context.chain, context.previous_chain
+        self._pcr_change = pcr_change(chain, previous) if chain and previous else None
+        ratio = pcr(chain) if chain else None
+        return nan if ratio is None else ratio
 
-    def describe(self) -> dict[str, float | str | None]:
-        opening = self._session.opening_range if self._session and self._session.opening_range.complete else None
-        return {
-            "ema_fast": self._ema_fast.value,
-            "ema_slow": self._ema_slow.value,
-            "vwap": self._vwap.value,
-            "atr": self._atr.value,
-            "orb_high": opening.high if opening else None,
-            "orb_low": opening.low if opening else None,
-            "volume": self._volume,
-            "volume_mean": self._volume_mean.value,
-            "pcr": self._pcr,
-            "pcr_change": self._pcr_change,
-            "notes": self._notes(),
-        }
+    def described(self, values: Sequence[float]) -> dict[str, float | str | None]:
+        told = super().described(values)
+        for name in _WORKINGS:
+            del told[name]
+        return told | {"pcr_change": self._pcr_change, "notes": self._notes(values)}
 
-    def _notes(self) -> str | None:
+    def _notes(self, values: Sequence[float]) -> str | None:
         notes: list[str] = []
-        if not self._vwap.by_volume:
+        if values[at.BY_VOLUME] != 1.0:
             notes.append("VWAP is the time-weighted mean of the typical price: no volume")
-        if self._volume_filter and self._volume is None:
+        if self._volume_filter and isnan(values[at.VOLUME]):
             notes.append("volume filter off: no volume")
-        if self._pcr is None and (self._pcr_min is not None or self._pcr_max is not None):
+        if self._pcr_limited and isnan(values[at.PCR]):
             notes.append("the PCR filter blocks: no option chain")
         return "; ".join(notes) or None
 
-    def _session_of(self, session_open: datetime) -> _Session:
-        """The running session, or a fresh one on a new exchange date: a session in parts stays one session."""
-        session = self._session
-        if session is not None and session_open is self._session_open:
-            return session
-        self._session_open = session_open
-        day = session_open.astimezone(IST).date()
-        if session is None or session.day != day:
-            self._session = session = _Session(day, self._orb_start, self._orb_end, on_touch=self._on_touch)
-            self._vwap.reset()
-        return session
-
-    def _update(self, candle: Candle, context: MarketContext) -> None:
-        high, low, close, volume = candle.high, candle.low, candle.close, context.volume
-        self._ema_fast.update(close)
-        self._ema_slow.update(close)
-        self._atr.update(high, low, close)
-        self._vwap.update(high, low, close, volume)
-        self._volume = volume
-        if volume is not None:
-            self._volume_mean.update(volume)
-        chain = context.chain
-        if chain is not self._chain:
-            self._chain = chain
-            self._pcr = pcr(chain) if chain else None
-            self._pcr_change = pcr_change(chain, context.previous_chain) if chain and context.previous_chain else None
-
-    def _orb_side(self, session: _Session, candle: Candle) -> int:
-        opening = session.opening_range
-        if not opening.complete:
-            opening.update(candle.opened_at, candle.high, candle.low)
-        if not opening.complete or opening.high is None or opening.low is None:
-            return 0
-        return session.orb.update(candle, opening.high, opening.low)
-
-    def _orb_rule(self, session: _Session, candle: Candle, side: int) -> tuple[int, str]:
-        if not side or not self._volume_confirms():
-            return 0, ""
-        opening = session.opening_range
-        level = f"above the opening range's high {opening.high}" if side > 0 else f"below the opening range's low {opening.low}"
-        return side, f"price {candle.close} {level}"
-
-    def _volume_confirms(self) -> bool:
-        volume, mean = self._volume, self._volume_mean.value
-        if not self._volume_filter or volume is None:
-            return True
-        return mean is not None and patterns.is_volume_breakout(volume, mean, multiple=self._volume_multiple)
-
-    def _reversal_rule(self, previous: Candle | None, candle: Candle) -> tuple[int, str]:
-        if previous is not None and patterns.is_bullish_engulfing(previous, candle):
-            side, shape = 1, "bullish engulfing"
-        elif previous is not None and patterns.is_bearish_engulfing(previous, candle):
-            side, shape = -1, "bearish engulfing"
-        elif patterns.is_hammer(candle, **self._hammer):
-            side, shape = 1, "hammer"
-        elif patterns.is_shooting_star(candle, **self._hammer):
-            side, shape = -1, "shooting star"
-        else:
-            return 0, ""
-        for name, level in (("VWAP", self._vwap.value), ("the fast EMA", self._ema_fast.value), ("the slow EMA", self._ema_slow.value)):
-            if level is not None and abs(candle.close - level) <= self._proximity * level:
-                return side, f"{shape} at {candle.close} near {name} {level:.2f}"
-        return 0, ""  # no man's land
-
-    def _momentum_rule(self, candle: Candle) -> tuple[int, str]:
-        side = patterns.strong_candle(candle, body=self._strong_body, close_zone=self._strong_close)
-        fast, slow, vwap = self._ema_fast.value, self._ema_slow.value, self._vwap.value
-        if not side or fast is None or slow is None or vwap is None:
-            return 0, ""
-        if (fast - slow) * side <= 0.0 or (candle.close - vwap) * side <= 0.0:
-            return 0, ""
-        return side, f"strong candle to {candle.close}, fast EMA {fast:.2f} against slow {slow:.2f}, VWAP {vwap:.2f}"
-
-    def _pcr_allows(self, side: int) -> bool:
-        if side > 0:
-            return self._pcr_min is None or (self._pcr is not None and self._pcr >= self._pcr_min)
-        return self._pcr_max is None or (self._pcr is not None and self._pcr <= self._pcr_max)
-
-    def _target(self, side: int, rule: str, reason: str, candle: Candle, context: MarketContext) -> Target:
+    def explain(self, code: int, values: Sequence[float], candle: Candle, context: MarketContext) -> Target:
+        side, rule = (1 if code > 0 else -1), abs(code)
         contract = near_the_money(context.chain, Right.CALL if side > 0 else Right.PUT) if context.chain else None
         quote = _newest(contract, context) if contract else None
         premium = quote.price if quote else None
         stop, target = self._levels(premium, contract.instrument) if premium and contract else (None, None)
         return Target(
             side=Side.LONG if side > 0 else Side.SHORT,
-            rule=rule,
-            reason=reason,
+            rule=RULES[rule - 1],
+            reason=_reason(rule, side, values, candle),
             direction="BUY_CALL" if side > 0 else "BUY_PUT",
             price=candle.close,
             instrument=contract.instrument if contract else None,
@@ -274,7 +156,7 @@ class IndexOptionsScalper:
             contract_ask=quote.ask if quote else None,
             stop=stop,
             target=target,
-            context=self.describe(),
+            context=self.described(values),
         )
 
     def _levels(self, premium: float, instrument: Instrument) -> tuple[float, float]:
@@ -291,11 +173,16 @@ def _newest(contract: OptionQuote, context: MarketContext) -> Quote | None:
     return Quote(contract.instrument.id, contract.price, contract.bid, contract.ask) if contract.price else None
 
 
-def _inside_bar_rule(candle: Candle, side: int, mother: Candle | None) -> tuple[int, str]:
-    if not side or mother is None:
-        return 0, ""
-    level = f"above the mother bar's high {mother.high}" if side > 0 else f"below the mother bar's low {mother.low}"
-    return side, f"price {candle.close} {level}"
+def _reason(rule: int, side: int, values: Sequence[float], candle: Candle) -> str:
+    if rule in {at.ORB, at.INSIDE_BAR}:
+        whose, high, low = ("opening range", at.ORB_HIGH, at.ORB_LOW) if rule == at.ORB else ("mother bar", at.MOTHER_HIGH, at.MOTHER_LOW)
+        level = f"above the {whose}'s high {values[high]}" if side > 0 else f"below the {whose}'s low {values[low]}"
+        return f"price {candle.close} {level}"
+    if rule == at.REVERSAL:
+        near = int(values[at.NEAR])
+        return f"{at.SHAPES[int(values[at.SHAPE])]} at {candle.close} near {_LEVELS[near]} {values[near]:.2f}"
+    fast, slow = values[at.EMA_FAST], values[at.EMA_SLOW]
+    return f"strong candle to {candle.close}, fast EMA {fast:.2f} against slow {slow:.2f}, VWAP {values[at.VWAP]:.2f}"
 
 
 def _chosen_rules(rules: str | list[str]) -> tuple[str, ...]:

@@ -10,9 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from enum import Enum
+from math import ceil
 from typing import TypeAlias
-
-import numpy as np
 
 from runtime.backtest.book import TradeBook
 from runtime.backtest.candle_array import SECONDS_A_DAY, CandleArray
@@ -47,7 +46,6 @@ from runtime.paper import PaperExchange
 from runtime.signals import Side
 from runtime.state import EngineState, Slot
 
-CHUNK_ROWS = 65_536
 END_OF_DATA = "END_OF_DATA"
 _INFINITY = float("inf")
 _SIDES = {Side.LONG: 1, Side.SHORT: -1, Side.FLAT: 0}
@@ -101,25 +99,21 @@ class ExactLane:
         self._touched: tuple[InstrumentId, float] = ("", 0.0)
         self._ending = False
         self._next_wake = compiled(next_wake)
-        self.woken = self.orders = self.signals = 0
+        self.woken = self.orders = 0
         self.skipped: Counter[str] = Counter()
 
     # --- the way through the candles ---
 
-    def run(self, first: int, last: int, progress: Callable[[int, int], None] | None = None) -> None:
-        """Trade the rows [first, last); the strategy sees those before as well."""
-        ts = self._opened_at(first)
+    def begin(self, row: int) -> None:
+        """Start the session at the open of `row`."""
+        ts = self._opened_at(row)
         self._settle(self.engine.process(StartSession(ts=ts, command_id="start", config=self._config)), ts)
-        for start in range(0, last, CHUNK_ROWS):
-            stop = min(start + CHUNK_ROWS, last)
-            codes = self._source.codes(start, stop)
-            self.signals += int(np.count_nonzero(codes[max(first - start, 0) :]))
-            row = max(start, first)
-            while (row := self._next(row, stop, codes, start)) < stop:
-                self._candle(row, int(codes[row - start]))
-                row += 1
-            if progress is not None:
-                progress(stop, last)
+
+    def follow(self, codes: Codes, row: int, start: int, stop: int) -> None:
+        """Trade the rows [row, stop) of a stretch [start, stop) whose `codes` the source gave last."""
+        while (row := self._next(row, stop, codes, start)) < stop:
+            self._candle(row, int(codes[row - start]))
+            row += 1
 
     def end(self, row: int) -> None:
         """Cancel the entries that rest and sell what is open at the close of `row`."""
@@ -306,7 +300,7 @@ class ExactLane:
 
     def _row_closing_at(self, time: float) -> int:
         """The first row that closes at `time` or later."""
-        return int(np.searchsorted(self._candles.opened_at, time - self._candles.seconds))
+        return int(self._candles.opened_at.searchsorted(ceil(time) - self._candles.seconds))  # of the array's own type: no copy is made
 
     def _next_day(self) -> int:
         """The first row that closes on a later day than the engine's."""

@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from runtime.backtest.assumptions import assumptions
 from runtime.backtest.book import TradeBook
 from runtime.backtest.candle_array import CandleArray
 from runtime.backtest.contexts import Contexts
-from runtime.backtest.days import day_ends, traded_rows
+from runtime.backtest.days import curve_of, day_ends, equity_at, traded_rows
 from runtime.backtest.exact import ExactLane, OnFill
-from runtime.backtest.prices import OwnPrices
+from runtime.backtest.options import OptionMarket
+from runtime.backtest.prices import OwnPrices, PriceSource
 from runtime.backtest.result import BacktestResult, BacktestSpec, EquityCurve, Lane, TradeTable
 from runtime.backtest.screening import Screen, why_not
-from runtime.backtest.signals import signal_source
+from runtime.backtest.signals import Progress, signal_source, stretches
 from runtime.calendar import ExchangeCalendar
 from runtime.errors import InvalidConfig
 from runtime.kernel_strategy import KernelStrategy
 from runtime.market import Segment
 from runtime.metrics import CALENDAR_DAYS, TRADING_DAYS, Metrics, measure
 from runtime.strategy import Strategy
-
-Progress: TypeAlias = Callable[[int, int], None]
-"""Called now and then with (candles done, candles in all)."""
 
 
 def run_backtest(
@@ -37,6 +33,7 @@ def run_backtest(
     strategy: Strategy,
     *,
     calendar: ExchangeCalendar | None = None,
+    options: OptionMarket | None = None,
     quality: Sequence[str] = (),
     progress: Progress | None = None,
     skip: bool = True,
@@ -49,6 +46,7 @@ def run_backtest(
         candles: of `spec.instrument`, in the subscription's timeframe; those before `spec.start` warm the strategy up.
         strategy: a fresh instance with the subscription's parameters, such as `strategies.create` makes.
         calendar: the exchange's sessions; None is a market that never closes.
+        options: on the index that the candles are of; needed by strategies that trade them.
         quality: what was found wrong with the candles, passed on into the result.
         progress: told how far the run has come.
         skip: pass over candles that can wake nothing. It changes the time taken and nothing else.
@@ -60,19 +58,23 @@ def run_backtest(
     first, last = traded_rows(spec, candles)
     if spec.lane is Lane.SCREENING:
         return _screened(spec, candles, strategy, calendar, quality)
-    contexts = Contexts(candles, calendar)
+    contexts = Contexts(candles, calendar, options)
     ends = day_ends(candles, first, last)
-    prices = OwnPrices(candles)
+    prices: PriceSource = options or OwnPrices(candles)
     book = TradeBook(candles, prices, ends)
     source = signal_source(strategy, candles, contexts, spec.subscription, spec.instrument)
     lane = ExactLane(spec, candles, source, prices, book, skip=skip, on_fill=on_fill)
-    lane.run(first, last, progress)
+    lane.begin(first)
+    signals = 0
+    for start, stop, codes in stretches(source, last, progress):
+        signals += int(np.count_nonzero(codes[max(first - start, 0) :]))
+        lane.follow(codes, max(start, first), start, stop)
     if source.failure is not None:
         raise InvalidConfig("strategy", spec.subscription.strategy, f"failed at {source.failure}")
     if spec.close_at_end:
         lane.end(last - 1)
     trades = book.table()
-    curve = equity_curve(spec, candles, trades, ends, book.marks(last))
+    curve = curve_of(candles, ends, equity_at(spec, trades, ends, book.marks(last)))
     return BacktestResult(
         spec=spec,
         trades=trades,
@@ -81,11 +83,11 @@ def run_backtest(
         assumptions=assumptions(spec, synthetic=prices.synthetic),
         synthetic=prices.synthetic,
         quality=tuple(quality),
-        fingerprint=fingerprint(spec, candles),
+        fingerprint=fingerprint(spec, candles, options=None if options is None else options.fingerprint()),
         bars=last - first,
         bars_woken=lane.woken,
         orders=lane.orders,
-        signals=lane.signals,
+        signals=signals,
         skipped=dict(sorted(lane.skipped.items())),
     )
 
@@ -113,22 +115,6 @@ def _screened(
         orders=2 * len(trades),
         signals=0,
         skipped={},
-    )
-
-
-def equity_curve(
-    spec: BacktestSpec, candles: CandleArray, trades: TradeTable, ends: NDArray[np.int64], marks: Sequence[tuple[int, float]]
-) -> EquityCurve:
-    """Realised profit up to each day's end and the mark of what was open then."""
-    realised = np.concatenate(([0.0], np.cumsum(trades.net)))
-    equity = float(spec.session.capital) + realised[np.searchsorted(trades.exit_bar, ends, side="right")]
-    for row, profit in marks:
-        equity[np.searchsorted(ends, row)] += profit
-    return EquityCurve(
-        day=candles.day[ends].astype("datetime64[D]"),
-        time=(candles.opened_at[ends] + candles.seconds).astype("datetime64[s]"),
-        bar=ends,
-        equity=equity,
     )
 
 

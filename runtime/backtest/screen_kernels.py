@@ -117,7 +117,7 @@ def mark_days(
     count: int,
     ends: Integers,
     close: Floats,
-    quantity: float,
+    quantity: Floats,
     at_end: int,
     capital: float,
     equity: Floats,
@@ -134,7 +134,7 @@ def mark_days(
             trade += 1
         equity[day] = capital + realised
         if trade < count and entry[trade] <= row:
-            equity[day] += (close[row] - entry_price[trade]) * side[trade] * quantity - entry_fees[trade]
+            equity[day] += (close[row] - entry_price[trade]) * side[trade] * quantity[trade] - entry_fees[trade]
 
 
 @kernel
@@ -160,3 +160,65 @@ def excursions(
             down, up = (low[row] - price) * sign, (high[row] - price) * sign
             most, least = max(most, down, up), min(least, down, up)
         worst[at], best[at] = least, most
+
+
+@kernel
+def book_user(
+    entry: Integers,
+    leave: Integers,
+    side: NDArray[np.int8],
+    count: int,
+    bought: Integers,
+    sold: Integers,
+    decided: Integers,
+    worst: Floats,
+    fixed: int,
+    budget: int,
+    lot: int,
+    fee_multiplier: int,
+    fee_divisor: int,
+    gross_in_net: int,
+    cents_in_net: int,
+    net_divisor: float,
+    unit_divisor: float,
+    price_of_tick: float,
+    day: Integers,
+    net: Floats,
+    entry_fees: Floats,
+    quantity: Floats,
+    closed: Floats,
+    open_worst: Floats,
+    orders: Integers,
+    totals: Floats,
+) -> int:
+    """One user's own size and money on trades that everybody shares; 0 if some trade is too small for a lot, else 1.
+
+    Sizes are whole numbers of the lot's smallest unit: `fixed`, or where that is 0 the lots that `budget` (money × units, in
+    ticks) buys at the price decided on. `closed`, `open_worst` and `orders` get per day the net losses realised, the worst that an
+    open position was worth, and the orders sent; `totals` gross, fees, net and the largest notional.
+    """
+    totals[:] = 0.0
+    closed[:] = 0.0
+    open_worst[:] = 0.0
+    orders[:] = 0
+    rows = len(day)
+    for at in range(count):
+        size = fixed if fixed > 0 else budget // (decided[at] * lot) * lot
+        if size <= 0:
+            return 0
+        gross = (sold[at] - bought[at]) * size * int(side[at])
+        first = (2 * bought[at] * size * fee_multiplier + fee_divisor) // (2 * fee_divisor)
+        second = (2 * sold[at] * size * fee_multiplier + fee_divisor) // (2 * fee_divisor)
+        net[at] = (gross * gross_in_net - (first + second) * cents_in_net) / net_divisor
+        entry_fees[at], quantity[at] = first / 100.0, size / unit_divisor
+        opened, left = day[entry[at]], day[min(leave[at], rows - 1)]
+        closed[left] += min(net[at], 0.0)
+        for held in range(opened, left + 1):
+            open_worst[held] = min(open_worst[held], worst[at] * quantity[at] - (first + second) / 100.0)
+        orders[opened] += 1
+        orders[left] += 1
+        totals[0] += gross * gross_in_net / net_divisor
+        totals[1] += (first + second) / 100.0
+        totals[2] += net[at]
+        totals[3] = max(totals[3], decided[at] * price_of_tick * quantity[at])
+    return 1

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from runtime.backtest import screen_kernels as kernels
 from runtime.backtest.candle_array import CandleArray
-from runtime.backtest.days import day_ends, traded_rows
+from runtime.backtest.days import curve_of, day_ends, traded_rows
 from runtime.backtest.result import BacktestSpec, EquityCurve, FillModel, TradeTable
 from runtime.backtest.ticks import in_ticks
 from runtime.calendar import ExchangeCalendar
@@ -91,8 +91,8 @@ class Screen:
         waits = np.append(candles.opened_at[1 : self.last] - candles.decided_at(calendar)[: self.last - 1], 0)
         stale = (waits > SIGNAL_TIME_TO_LIVE.total_seconds()).astype(np.int8)
         self._columns = (candles.session(calendar)[rows], candles.minute[rows], candles.opened_at[rows], *prices, volume, stale)
-        self._at_close = int(spec.fill is FillModel.CLOSE)
-        filled_at = prices[3] if self._at_close else prices[0]
+        self.at_close = int(spec.fill is FillModel.CLOSE)
+        filled_at = prices[3] if self.at_close else prices[0]
         self._price = in_ticks(filled_at, spec.instrument.tick_size)
         self._last_close = int(in_ticks(prices[3][-1:], spec.instrument.tick_size)[0])
         sizing = spec.subscription.sizing
@@ -100,7 +100,8 @@ class Screen:
         if quantity <= 0:
             raise InvalidConfig("sizing.quantity", sizing.quantity, f"is less than one lot of {spec.instrument.lot_size}")
         self.quantity = float(quantity)
-        self._units, self._money = _whole(quantity), spec.instrument.tick_size * Decimal(1).scaleb(_exponent(quantity))
+        places = decimals(quantity)
+        self._units, self._money = in_units(quantity, places), spec.instrument.tick_size.scaleb(-places)
         # A fee in cents is ticks × units × money × rate / 0.01, in whole numbers: × multiplier / divisor.
         numerator, divisor = (self._money * fee_schedule(spec.session.fees).commission / CENTS).as_integer_ratio()
         self._fee = (numerator, divisor)
@@ -117,7 +118,7 @@ class Screen:
             room.values,
             *self._columns,
             self.first,
-            self._at_close,
+            self.at_close,
             room.entry,
             room.leave,
             room.side,
@@ -149,7 +150,7 @@ class Screen:
         tick, money = self.spec.instrument.tick_size, self._money
         fees = room.entry_fee[:count] + room.exit_fee[:count]
         # Net in a unit that both gross and cents are whole multiples of.
-        unit = min(Decimal(1).scaleb(_exponent(money)), CENTS)
+        unit = min(Decimal(1).scaleb(-decimals(money)), CENTS)
         net = room.gross[:count] * int(money / unit) - fees * int(CENTS / unit)
         return (
             scaled(room.entry_ticks[:count], tick),
@@ -160,37 +161,53 @@ class Screen:
             scaled(net, unit),
         )
 
-    def equity(
-        self, room: Room, count: int, entry_price: NDArray[np.float64], entry_fees: NDArray[np.float64], net: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        equity = np.empty(len(self.ends))
+    def mark(
+        self,
+        room: Room,
+        count: int,
+        entry_price: NDArray[np.float64],
+        entry_fees: NDArray[np.float64],
+        net: NDArray[np.float64],
+        quantity: NDArray[np.float64],
+        capital: float,
+        equity: NDArray[np.float64],
+    ) -> None:
+        """Write the equity at each day's end into `equity`."""
         compiled(kernels.mark_days)(
-            room.entry,
-            room.leave,
-            room.side,
-            net,
-            entry_fees,
-            entry_price,
-            count,
-            self.ends,
-            self._candles.close[: self.last],
-            self.quantity,
-            int(self.spec.close_at_end),
-            float(self.spec.session.capital),
-            equity,
+            *(room.entry, room.leave, room.side, net, entry_fees, entry_price, count, self.ends, self._candles.close[: self.last]),
+            *(quantity, int(self.spec.close_at_end), capital, equity),
         )
+
+    def equity(self, room: Room, count: int, amounts: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
+        entry_price, _, _, entry_fees, _, net = amounts
+        equity = np.empty(len(self.ends))
+        quantity = np.full(count, self.quantity)
+        self.mark(room, count, entry_price, entry_fees, net, quantity, float(self.spec.session.capital), equity)
         return equity
+
+    def measure_excursions(
+        self,
+        room: Room,
+        count: int,
+        entry_price: NDArray[np.float64],
+        exit_price: NDArray[np.float64],
+        worst: NDArray[np.float64],
+        best: NDArray[np.float64],
+    ) -> None:
+        """Write the largest loss and gain per unit of each trade into `worst` and `best`."""
+        low, high = self._candles.low[: self.last], self._candles.high[: self.last]
+        compiled(kernels.excursions)(
+            room.entry, room.leave, room.side, entry_price, exit_price, count, low, high, self.at_close, worst, best
+        )
 
     def table(self, strategy: KernelStrategy) -> tuple[TradeTable, EquityCurve]:
         count, room = self.trades(strategy)
-        entry_price, exit_price, gross, entry_fees, fees, net = self.amounts(room, count)
-        equity = self.equity(room, count, entry_price, entry_fees, net)
+        amounts = self.amounts(room, count)
+        equity = self.equity(room, count, amounts)
+        entry_price, exit_price, gross, entry_fees, fees, net = amounts
         count = self.closed(room, count)
         worst, best = np.empty(count), np.empty(count)
-        low, high = self._candles.low[: self.last], self._candles.high[: self.last]
-        compiled(kernels.excursions)(
-            room.entry, room.leave, room.side, entry_price, exit_price, count, low, high, self._at_close, worst, best
-        )
+        self.measure_excursions(room, count, entry_price, exit_price, worst, best)
         entry, side = room.entry[:count].copy(), room.side[:count].copy()
         at_end = room.leave[:count] == self.last
         leave = np.minimum(room.leave[:count], self.last - 1)
@@ -199,8 +216,8 @@ class Screen:
         spoken, rule = np.unique(np.abs(room.code[:count]), return_inverse=True)
         reasons = ("SIGNAL", "REVERSAL", "END_OF_DATA")
         trades = TradeTable(
-            entry_time=(opened_at[entry] + self._at_close * seconds).astype("datetime64[s]"),
-            exit_time=(opened_at[leave] + (self._at_close | at_end) * seconds).astype("datetime64[s]"),
+            entry_time=(opened_at[entry] + self.at_close * seconds).astype("datetime64[s]"),
+            exit_time=(opened_at[leave] + (self.at_close | at_end) * seconds).astype("datetime64[s]"),
             entry_bar=entry,
             exit_bar=leave,
             side=side,
@@ -221,13 +238,7 @@ class Screen:
             exit_reasons=reasons,
             instruments=(self.spec.instrument.id,),
         )
-        curve = EquityCurve(
-            day=self._candles.day[self.ends].astype("datetime64[D]"),
-            time=(opened_at[self.ends] + seconds).astype("datetime64[s]"),
-            bar=self.ends,
-            equity=equity,
-        )
-        return trades, curve
+        return trades, curve_of(self._candles, self.ends, equity)
 
     def sweep(self, strategies: Sequence[KernelStrategy], *, threads: int = 2) -> SweepTable:
         """All of them, in parallel; the compiled loops let go of the interpreter."""
@@ -250,8 +261,9 @@ class Screen:
         return table
 
     def _measure(self, number: int, count: int, room: Room, table: SweepTable, days: int) -> None:
-        entry_price, _, gross, entry_fees, fees, net = self.amounts(room, count)
-        equity = self.equity(room, count, entry_price, entry_fees, net)
+        amounts = self.amounts(room, count)
+        equity = self.equity(room, count, amounts)
+        _, _, gross, _, fees, net = amounts
         capital = float(self.spec.session.capital)
         sharpe = sharpe_ratio(daily_returns(equity, capital), days)
         count = self.closed(room, count)
@@ -275,15 +287,15 @@ class Room:
 
 def scaled(whole: NDArray[np.int64], unit: Decimal) -> NDArray[np.float64]:
     """`whole` × `unit`, rounded once: as float(Decimal) would."""
-    exponent = _exponent(unit)
-    digits = whole * int(unit.scaleb(-exponent))
-    return digits / 10.0**-exponent if exponent < 0 else digits.astype(np.float64) * 10.0**exponent
+    places = decimals(unit)
+    return whole * in_units(unit, places) / 10.0**places
 
 
-def _exponent(value: Decimal) -> int:
-    exponent = value.normalize().as_tuple().exponent
-    return min(int(exponent), 0)
+def decimals(value: Decimal) -> int:
+    """How many places after the point it needs."""
+    return max(-int(value.normalize().as_tuple().exponent), 0)
 
 
-def _whole(value: Decimal) -> int:
-    return int(value.scaleb(-_exponent(value)))
+def in_units(value: Decimal, places: int) -> int:
+    """As a whole number of 10^-places."""
+    return int(value.scaleb(places))

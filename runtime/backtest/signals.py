@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import nan
 from typing import ClassVar, Protocol, TypeAlias
 
@@ -24,15 +24,32 @@ Codes: TypeAlias = NDArray[np.int8]
 """Per candle: 0 nothing, above 0 LONG, below SHORT, `FLAT_CODE` out."""
 
 
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called now and then with (candles done, candles in all)."""
+
+STRETCH_ROWS = 65_536
+
+
 class SignalSource(Protocol):
     """Asked for stretches of candles in order; of the newest stretch it can give each signal."""
 
-    failure: str | None
-    """Why the strategy was switched off, if it raised an error."""
+    @property
+    def failure(self) -> str | None:
+        """Why the strategy was switched off, if it raised an error."""
+        ...
 
     def codes(self, first: int, last: int) -> Codes: ...
 
     def signal(self, row: int) -> Signal | None: ...
+
+
+def stretches(source: SignalSource, last: int, progress: Progress | None = None) -> Iterator[tuple[int, int, Codes]]:
+    """(first row, row behind the last, codes) of one stretch of candles after the other, up to the row `last`."""
+    for start in range(0, last, STRETCH_ROWS):
+        stop = min(start + STRETCH_ROWS, last)
+        yield start, stop, source.codes(start, stop)
+        if progress is not None:
+            progress(stop, last)
 
 
 def signal_source(
@@ -50,7 +67,7 @@ class PythonSignals:
         self, strategy: Strategy, candles: CandleArray, contexts: Contexts, subscription: Subscription, traded: Instrument
     ) -> None:
         self._candles, self._contexts = candles, contexts
-        self._engine = _signal_engine(strategy, subscription, traded)
+        self._engine = _signal_engine(strategy, _spec(subscription), traded)
         self._signals: dict[int, Signal] = {}
         self.failure: str | None = None
 
@@ -79,7 +96,9 @@ class KernelSignals:
     ) -> None:
         self._strategy, self._candles, self._contexts = strategy, candles, contexts
         self._voice = _Voice(strategy)
-        self._engine = _signal_engine(self._voice, subscription, traded)
+        self._spec = _spec(subscription)
+        self._engine = _signal_engine(self._voice, self._spec, traded)
+        self._newest = -1
         self._step, self._run = compiled(type(strategy).step), compiled(run_steps)
         self._state = np.zeros(strategy.state_size)
         self._first = 0
@@ -107,13 +126,17 @@ class KernelSignals:
             candles.low[rows],
             candles.close[rows],
             volume,
-            self._contexts.put_call_ratio(self._strategy, first, last),
+            self._contexts.put_call_ratio(first, last),
         )
         self._first = first
         return self._codes[: last - first]
 
     def signal(self, row: int) -> Signal | None:
         at = row - self._first
+        if row <= self._newest:  # asked by another user of a fleet: the engine is to forget that it was further
+            self._engine.remove(self._spec.key)
+            self._engine.add(self._spec)
+        self._newest = row
         candle = self._candles.candle(row)
         self._voice.say(int(self._codes[at]), self._values[at].tolist())
         outcomes = self._engine.on_candle(candle, self._contexts.at(row, candle))
@@ -123,6 +146,27 @@ class KernelSignals:
                 return None
             return outcome
         return None
+
+
+class SharedSignals:
+    """One source for many listeners: each signal of the newest stretch is made once."""
+
+    def __init__(self, source: SignalSource) -> None:
+        self._source = source
+        self._signals: dict[int, Signal | None] = {}
+
+    @property
+    def failure(self) -> str | None:
+        return self._source.failure
+
+    def codes(self, first: int, last: int) -> Codes:
+        self._signals.clear()
+        return self._source.codes(first, last)
+
+    def signal(self, row: int) -> Signal | None:
+        if row not in self._signals:
+            self._signals[row] = self._source.signal(row)
+        return self._signals[row]
 
 
 class _Voice:
@@ -145,16 +189,18 @@ class _Voice:
         return self._strategy.described(self._values)
 
 
-def _signal_engine(strategy: Strategy, subscription: Subscription, traded: Instrument) -> SignalEngine:
-    engine = SignalEngine(lambda _name, _parameters: strategy, {traded.id: traded})
-    engine.add(
-        StrategySpec(
-            strategy=subscription.strategy,
-            parameters=subscription.parameters,
-            instrument=subscription.instrument,
-            timeframe=subscription.timeframe,
-        )
+def _spec(subscription: Subscription) -> StrategySpec:
+    return StrategySpec(
+        strategy=subscription.strategy,
+        parameters=subscription.parameters,
+        instrument=subscription.instrument,
+        timeframe=subscription.timeframe,
     )
+
+
+def _signal_engine(strategy: Strategy, spec: StrategySpec, traded: Instrument) -> SignalEngine:
+    engine = SignalEngine(lambda _name, _parameters: strategy, {traded.id: traded})
+    engine.add(spec)
     return engine
 
 

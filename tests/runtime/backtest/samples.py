@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from adapters.candle_files import CandleFile, read_candles
+from configs.calendar import load_calendar
 from runtime.backtest.candle_array import CandleArray
 from runtime.backtest.result import BacktestResult, BacktestSpec
 from runtime.backtest.run import run_backtest
@@ -19,6 +21,7 @@ from runtime.session import ExitMode, Protection, RiskLimits, SessionConfig, Siz
 from runtime.signals import Side, Target
 from runtime.strategy import MarketContext
 from tests.builders import at
+from tests.shared_data import shared
 
 FUTURE = Instrument(id="NSE:BANKNIFTY", kind=InstrumentKind.FUTURE)
 UTC = ZoneInfo("UTC")
@@ -116,3 +119,15 @@ def by_hand(
     """A backtest of the candles `rows` from `clock` on; stops and targets are those of the script unless settings say otherwise."""
     settings = {"fees": "none", "protection": Protection(square_off=None)} | settings
     return run_backtest(spec("scripted", **settings), candles(rows, opened_at=at(clock), step=step), Scripted(targets), calendar=calendar)
+
+
+def bank_nifty(start: date, end: date) -> CandleArray:
+    """Recorded one-minute candles; skips the test where they are absent."""
+    path = shared("nse/BANKNIFTY_1m_2012-11_2021-12_and_2024Q1.parquet")
+    return as_columns(read_candles(path, start=start, end=end, calendar=load_calendar()))
+
+
+def as_columns(file: CandleFile) -> CandleArray:
+    """Of an Indian exchange."""
+    prices = np.stack((file.open, file.high, file.low, file.close), axis=1)
+    return CandleArray.of(file.instrument, file.timeframe, IST, file.opened_at.astype(np.int64) - 19_800, prices)

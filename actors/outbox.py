@@ -26,6 +26,8 @@ WAITING_MAX = 200_000
 RETRY_SECONDS = 0.25
 LATENCY_MESSAGES_KEPT = 100_000
 SAMPLES_PER_MESSAGE = 10_000
+MEASURED_MAX = 200_000
+"""Orders whose fill is awaited for measurement, and measurements that wait to be sent: what comes beyond is not measured."""
 
 _decode_event = msgspec.json.Decoder(PublicEvent).decode
 
@@ -94,10 +96,13 @@ class Outbox:
 
     def measure_fill_of(self, order_id: str, candle_closed_at_ns: int) -> None:
         """When this entry is filled and the event is out, record the time since its candle's close."""
-        self._candle_closed_at_ns[order_id] = candle_closed_at_ns
+        if len(self._candle_closed_at_ns) < MEASURED_MAX:
+            self._candle_closed_at_ns[order_id] = candle_closed_at_ns
 
     def sample(self, kind: str, milliseconds: float) -> None:
-        self._samples.setdefault(kind, []).append(milliseconds)
+        samples = self._samples.setdefault(kind, [])
+        if len(samples) < MEASURED_MAX:
+            samples.append(milliseconds)
 
     @property
     def is_drained(self) -> bool:

@@ -13,6 +13,7 @@ import msgspec
 from actors.market_data import MarketData
 from actors.option_chain import OptionChainPoller
 from actors.placement import Placer
+from actors.process import prepare_for_many
 from actors.supervisor import Supervisor
 from actors.trader_host import TraderHost
 from adapters.clock import WallClock
@@ -93,7 +94,12 @@ async def serve_trader_host(spec: RunSpec, host_id: str, ready: Ready) -> None:
         housekeeping=spec.housekeeping,
         venue_speed=spec.speed,
     )
-    await _serve(host.run(), host.ready.wait, ready)
+
+    def restored() -> None:
+        prepare_for_many()
+        ready()
+
+    await _serve(host.run(), host.ready.wait, restored)
 
 
 async def serve_supervisor(spec: RunSpec, placer: Placer, ready: Ready) -> None:

@@ -48,14 +48,17 @@ class Heard(msgspec.Struct):
     filled_ms: list[float]
 
 
-async def fan_out(users: int, *, signals: int = SIGNALS, on_progress: Progress) -> dict[str, Any]:
-    """Milliseconds are medians over the signals of each signal's own p50, p99 and last."""
+async def fan_out(users: int, *, signals: int = SIGNALS, profiled: bool = False, on_progress: Progress) -> dict[str, Any]:
+    """Milliseconds are medians over the signals of each signal's own p50, p99 and last.
+
+    `profiled` adds where the hosts' time goes; it makes everything slower.
+    """
     decided, heard, cpu = list[list[float]](), list[Heard](), list[dict[str, float]]()
     async with Stage(users, session) as stage:
         market = Market(stage)
         for number in range(users):
             market.want(session(number))
-        await stage.start_hosts()
+        await stage.start_hosts(profiled=profiled)
         await stage.quiet()
         await market.quote(100.0)
         for number in range(WARM_UP + signals):
@@ -74,6 +77,7 @@ async def fan_out(users: int, *, signals: int = SIGNALS, on_progress: Progress) 
         evaluations = market.evaluations / (2 * (WARM_UP + signals))
         rss_mb = stage.rss_kb() / 1024
         hosts, host_of = stage.host_ids, stage.host_of
+        profile = {"profile": stage.profile()} if profiled else {}
     on_progress("signals", WARM_UP + signals, WARM_UP + signals)
     ms_per_user = await one_after_another(users, on_progress)
     fills = over_runs([each.filled_ms for each in heard])
@@ -93,6 +97,7 @@ async def fan_out(users: int, *, signals: int = SIGNALS, on_progress: Progress) 
         "rss_mb": round(rss_mb, 1),
         "cpu_s": round(median(sum(each.values()) for each in cpu), 3),
         "cpu_s_by_process": {name: round(median(each[name] for each in cpu), 3) for name in cpu[0]},
+        **profile,
         "machine": machine(),
     }
 

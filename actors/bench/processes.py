@@ -13,15 +13,18 @@ from typing import Any
 from runtime.errors import ServerUnavailable
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_END_SECONDS_MAX = 30.0
 _OURS = ("REDIS_URL", "MONGODB_URL", "RAY_ADDRESS", "SHOAL_STATE")
 
 
 class HostProcess:
-    """Starts at once; `wait` returns when it serves. Ends with `kill`, as abruptly as a process can."""
+    """Starts at once; `wait` returns when it serves. Ends with `kill`, as abruptly as a process can, or with `end`, which
+    leaves it time to write its profile.
+    """
 
-    def __init__(self, state: Path, database: str, host_id: str) -> None:
+    def __init__(self, state: Path, database: str, host_id: str, profile: Path | None = None) -> None:
         environment = {name: value for name, value in os.environ.items() if name not in _OURS}
-        command = [sys.executable, "-m", "actors.bench.host", str(state), database, host_id]
+        command = [sys.executable, "-m", "actors.bench.host", str(state), database, host_id, *([str(profile)] if profile else [])]
         self.host_id = host_id
         self._read_end, write_end = os.pipe()
         self._process = subprocess.Popen(command, stdout=write_end, stderr=subprocess.DEVNULL, env=environment)  # noqa: S603 - our own module
@@ -35,6 +38,10 @@ class HostProcess:
         """Raises `ServerUnavailable` when it ended instead."""
         if os.read(self._read_end, 64) != b"ready\n":
             raise ServerUnavailable(f"{self.host_id} ended with code {self._process.wait()} before it served")
+
+    def end(self) -> None:
+        self._process.terminate()
+        self._process.wait(_END_SECONDS_MAX)
 
     def kill(self) -> None:
         self._process.kill()

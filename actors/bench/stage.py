@@ -14,6 +14,7 @@ from typing import Any, Self, cast
 from redis import Redis
 
 from actors.bench.processes import HostProcess, cpu_seconds, rss_kb
+from actors.bench.profile import parts_of
 from actors.placement import packed_host
 from actors.wire import decode_latency, encode
 from adapters.embedded import EmbeddedServers
@@ -85,12 +86,21 @@ class Stage:
 
     # --- hosts ---
 
-    async def start_hosts(self) -> float:
+    async def start_hosts(self, *, profiled: bool = False) -> float:
         """Seconds from the first process's start until all serve, their users restored and reconciled."""
         begun = time.perf_counter()
-        self.hosts = [HostProcess(self._state, DATABASE, host_id) for host_id in self.host_ids]
+        self.hosts = [
+            HostProcess(self._state, DATABASE, host_id, self._state / f"{host_id}.profile" if profiled else None)
+            for host_id in self.host_ids
+        ]
         await asyncio.gather(*(asyncio.to_thread(host.wait) for host in self.hosts))
         return time.perf_counter() - begun
+
+    def profile(self) -> dict[str, float]:
+        """Ends the hosts, which must have been started as `profiled`."""
+        for host in self.hosts:
+            host.end()
+        return parts_of(self._state / f"{host_id}.profile" for host_id in self.host_ids)
 
     def kill_hosts(self) -> None:
         while self.hosts:

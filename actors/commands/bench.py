@@ -34,6 +34,9 @@ def bench(
     users: UsersOption = None,
     signals: SignalsOption = None,
     plot: PlotOption = None,
+    profiled: Annotated[
+        bool, typer.Option("--profile", help="With fan-out: show where the hosts' time goes, which slows them down.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Measure at scale: real host processes, one per core, over embedded Valkey and mongod in a temporary folder.
@@ -53,7 +56,7 @@ def bench(
     if plot is not None and kind not in {Kind.FAN_OUT, Kind.ALL}:
         raise InvalidInput("--plot", str(plot), "is drawn from fan-out: measure `fan-out` or `all`")
     kinds = [each for each in Kind if each is not Kind.ALL] if kind is Kind.ALL else [kind]
-    results = {each: [_measure(each, count, signals) for count in users or [1_000]] for each in kinds}
+    results = {each: [_measure(each, count, signals, profiled=profiled) for count in users or [1_000]] for each in kinds}
     if plot is not None:
         plot.write_text(draw(results[Kind.FAN_OUT]), encoding="utf-8")
     if as_json:
@@ -63,7 +66,7 @@ def bench(
         _print(results)
 
 
-def _measure(kind: Kind, users: int, count: int | None) -> dict[str, Any]:
+def _measure(kind: Kind, users: int, count: int | None, *, profiled: bool) -> dict[str, Any]:
     """Runs one measurement under a progress bar on standard error."""
     import asyncio
 
@@ -76,10 +79,12 @@ def _measure(kind: Kind, users: int, count: int | None) -> dict[str, Any]:
         def on_progress(what: str, done: int, total: int) -> None:
             progress.update(bar, description=f"{kind}, {users:,} users: {what}", completed=done, total=total)
 
-        return asyncio.run(_work(kind, users, count, on_progress))
+        return asyncio.run(_work(kind, users, count, on_progress, profiled=profiled))
 
 
-def _work(kind: Kind, users: int, count: int | None, on_progress: Callable[[str, int, int], None]) -> Coroutine[Any, Any, dict[str, Any]]:
+def _work(
+    kind: Kind, users: int, count: int | None, on_progress: Callable[[str, int, int], None], *, profiled: bool
+) -> Coroutine[Any, Any, dict[str, Any]]:
     from actors.bench.cold_start import RUNS, cold_start
     from actors.bench.fan_out import SIGNALS, fan_out
     from actors.bench.memory import memory
@@ -87,7 +92,7 @@ def _work(kind: Kind, users: int, count: int | None, on_progress: Callable[[str,
 
     match kind:
         case Kind.FAN_OUT:
-            return fan_out(users, signals=count or SIGNALS, on_progress=on_progress)
+            return fan_out(users, signals=count or SIGNALS, profiled=profiled, on_progress=on_progress)
         case Kind.TICKS:
             return ticks(users, ticks=count or TICKS, on_progress=on_progress)
         case Kind.COLD_START:

@@ -21,7 +21,7 @@ def bench(*arguments: str) -> dict[str, object]:
 
 
 def test_one_signal_leads_to_one_order_of_each_user() -> None:
-    found = bench("fan-out", "--signals", "2")
+    found = bench("fan-out", "--signals", "2", "--profile")
     assert {name: found[name] for name in ("users", "signals", "strategy_evaluations", "orders", "duplicates", "missing")} == {
         "users": USERS,
         "signals": 2,
@@ -38,6 +38,10 @@ def test_one_signal_leads_to_one_order_of_each_user() -> None:
     assert 0 <= float(str(found["rank_uniformity_p"])) <= 1
     assert float(str(found["baseline_ratio"])) > 0
     assert float(str(found["rss_mb"])) > 0
+    profile = found["profile"]
+    assert isinstance(profile, dict)
+    assert sum(profile.values()) == pytest.approx(1, abs=0.01)
+    assert {"engine", "host", "publishing", "collections", "journal and driver"} <= set(profile)
 
 
 def test_killed_hosts_come_back_with_all_their_users() -> None:

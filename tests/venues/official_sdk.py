@@ -122,6 +122,10 @@ class Listener:
         # A close by the client leaves the SDK's thread in a ten-second wait; one by the server ends it at once.
         self.streamer.disconnect_valid = True
         self._hub.close(1000, self._user_id)
+        await self.ended()
+
+    async def ended(self) -> None:
+        """Wait for the SDK's threads and let go of their sockets."""
         for feeder in self._feeders:
             await asyncio.to_thread(feeder.thread.join, PATIENCE_SECONDS)
         self._feeders.clear()

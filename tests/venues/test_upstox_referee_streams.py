@@ -91,6 +91,7 @@ async def test_a_bad_token_ends_the_feed_with_401(sdk: Sdk) -> None:
     feed.streamer.connect()
     assert "401" in str(await feed.next("error"))
     await feed.next("close")
+    await feed.ended()
 
 
 async def test_the_portfolio_stream_tells_orders_and_positions(sdk: Sdk) -> None:

@@ -51,7 +51,7 @@ class Core:
         self.gtt = GttDesk(self.clock, self.market, self.desk, self.portfolio.publish)
         self.planned: list[faults.Planned] = []
         self.book_lag = timedelta(0)
-        self.clock.next_step = self.market.next_step
+        self.clock.next_step = self._next_step
         self.clock.on_step = self._on_step
         self.desk.on_change = self.gtt.on_order
         self._plan_day()
@@ -77,6 +77,11 @@ class Core:
     def book_time(self) -> datetime:
         """The moment whose state the books show."""
         return self.clock.now - self.book_lag
+
+    def _next_step(self, now: datetime) -> datetime:
+        """The market's next step; while nobody looks at it and a clock moved by hand need not show it, the next open or close."""
+        watched = self.settings.speed is not None or self.desk.waits or self.gtt.waits or self.feed.connections
+        return self.market.next_step(now) if watched else self.market.next_change(now)
 
     def _on_step(self) -> None:
         self.desk.on_step()

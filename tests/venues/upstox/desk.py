@@ -57,6 +57,11 @@ class Desk:
     def books(self) -> Mapping[str, Book]:
         return self._books
 
+    @property
+    def waits(self) -> bool:
+        """Whether an order waits for the market."""
+        return bool(self._legs) or any(self._stops.values())
+
     def find(self, user_id: str, order_id: object, missing: str) -> Order:
         """Raises ApiError where the id is missing, or no order that the customer can see has it."""
         if not order_id:

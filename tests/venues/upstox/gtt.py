@@ -108,6 +108,11 @@ class GttDesk:
         self._accounts: dict[str, Account] = {}
         self._ids = count(1)
 
+    @property
+    def waits(self) -> bool:
+        """Whether an order waits for the market."""
+        return any(rule.status == _WAITING for order in self._orders.values() for rule in order.rules)
+
     def of(self, user_id: str) -> list[GttOrder]:
         return [order for order in self._orders.values() if order.user_id == user_id]
 

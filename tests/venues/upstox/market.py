@@ -117,6 +117,11 @@ class Market:
         day, step = self._place(now)
         return day.grid.times[step] if day.grid.times[step] > now else day.grid.times[step + 1]
 
+    def next_change(self, now: datetime) -> datetime:
+        """The next open or close of a session."""
+        bounds = self.calendar.bounds(now.astimezone(IST).date())
+        return bounds[1].astimezone(UTC) if bounds is not None and self.in_session(now) else self.next_open(now)
+
     def is_open(self, now: datetime) -> bool:
         """Whether the exchange trades: a halt and the pause of a session in parts count as closed."""
         if not self.in_session(now):
@@ -161,7 +166,7 @@ class Market:
             return False
         day, step = self._place(now)
         ticks = self.ticks(listed.instrument.id, day.date)
-        at = int(np.searchsorted(ticks.steps, step)) - 1
+        at = int(ticks.steps.searchsorted(step)) - 1
         return at >= 0 and int(ticks.steps[at]) == step - 1
 
     def quote(self, listed: Listed, now: datetime) -> Quote | None:
@@ -198,7 +203,7 @@ class Market:
             day=_bar(ticks, 0, at, day.grid.opened_at),
             minute=_bar(ticks, first, at, day.grid.times[minute]),
             closed_minute=_bar(ticks, before, first - 1, day.grid.times[minute - day.grid.per_minute]) if before < first else None,
-            interest=self.interest(listed, day.grid.times[step + 1]),
+            interest=self._interest(listed, day, step),
             volatility=volatility,
             greeks=greeks,
             step=step,
@@ -227,13 +232,19 @@ class Market:
         )
 
     def interest(self, listed: Listed, ts: datetime) -> float:
-        """Units held at `ts`; of an option by the model, of a future a constant."""
-        instrument = listed.instrument
-        if instrument.expiry is None or instrument.strike is None:
-            return float(instrument.lot_size * _FUTURE_INTEREST_LOTS) if instrument.kind is InstrumentKind.FUTURE else 0.0
+        """Units held at `ts`."""
+        if listed.instrument.kind is not InstrumentKind.OPTION:
+            return self._interest(listed, None, 0)
         day = self.listing.market(listed).day_at(ts)
-        right, lot = instrument.right or Right.CALL, float(instrument.lot_size)
-        return float(options_model.open_interest(day, np.array([instrument.strike]), instrument.expiry, right, day.step_at(ts), lot)[0])
+        return self._interest(listed, day, day.step_at(ts))
+
+    def _interest(self, listed: Listed, day: MarketDay | None, step: int) -> float:
+        """Of an option by the model, of a future a constant."""
+        instrument = listed.instrument
+        if day is None or instrument.expiry is None or instrument.strike is None:
+            return float(instrument.lot_size * _FUTURE_INTEREST_LOTS) if instrument.kind is InstrumentKind.FUTURE else 0.0
+        strike, right = np.array([instrument.strike]), instrument.right or Right.CALL
+        return float(options_model.open_interest(day, strike, instrument.expiry, right, step, float(instrument.lot_size))[0])
 
     def quotes(self, instruments: Iterable[Listed], now: datetime) -> list[Quote]:
         """Of those that have a tick in the step that ends at `now`."""
@@ -243,12 +254,17 @@ class Market:
     def _last(self, listed: Listed, now: datetime) -> tuple[Ticks, int] | None:
         """Today's newest tick before `now`, else the last one of the session before."""
         market = self.listing.market(listed)
-        day = market.day_at(now)
-        for _ in range(2):
+        if self.in_session(now):
+            today, step = self._place(now)
+            day = market.day(today.date)
+        else:
+            day = market.day_at(now)
+            step = day.grid.steps
+        for end in (step, None):
             ticks = self.ticks(listed.instrument.id, day.date)
-            at = int(np.searchsorted(ticks.steps, day.grid.first_step(now))) - 1
-            if at >= 0:
-                return ticks, at
+            at = len(ticks.steps) if end is None else int(ticks.steps.searchsorted(end))
+            if at:
+                return ticks, at - 1
             day = market.day(market.previous_day(day.date))
         return None
 

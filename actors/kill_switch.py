@@ -1,41 +1,89 @@
-"""Whether the platform is halted, as one host knows it."""
+"""What an operator has halted, as one host knows it."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from runtime.events import HaltTrading, ResumeTrading
+from runtime.halts import HaltScope, HaltTarget
 from runtime.ports import Store
 from runtime.session import OnBreach
 from runtime.state import EngineState
 
+_KNOWN_KEPT = 1_000
+
+
+def halt_document(target: HaltTarget) -> str:
+    """Where a halt is kept in the collection `platform`: `halt:platform`, `halt:strategy:ema_cross`, …"""
+    return f"halt:{target.key}"
+
 
 class KillSwitch:
-    """The supervisor keeps it in the document `platform/halt` and tells every host; a host that was away reads it there."""
+    """The supervisor keeps every halt in the collection `platform`, tells the hosts in their inboxes, and before that cries it
+    on a channel. The cry shuts the gate at once, for orders that were decided before it was heard; the message in the inbox,
+    which waits behind other work, is what the traders take in. A host that was away reads the documents.
+    """
 
     def __init__(self) -> None:
-        self._halt: HaltTrading | None = None
+        self._halts: dict[HaltTarget, HaltTrading] = {}
+        self._cried: dict[str, HaltTarget] = {}
+        """By command id: heard of on the channel, not yet in the inbox."""
+        self._known: deque[str] = deque(maxlen=_KNOWN_KEPT)
+        """Command ids that came by the inbox: a cry that comes after them is late."""
 
     async def read(self, store: Store, now: datetime) -> None:
-        halt = await store.get("platform", "halt")
-        if halt is None or not halt.get("active"):
-            return
-        self._halt = HaltTrading(
-            ts=now,
-            command_id=str(halt["command_id"]),
-            reason=str(halt["reason"]),
-            positions=OnBreach(halt.get("positions", OnBreach.KEEP)),
-        )
+        for document in await store.find("platform", {"active": True}):
+            if str(document["_id"]).startswith("halt:"):
+                halt = _from_document(document, now)
+                self._halts[halt.target] = halt
+                self._known.append(halt.command_id)
+
+    def hear(self, halt: HaltTrading) -> None:
+        """The supervisor's cry: from now on no entry that it covers leaves."""
+        if halt.command_id not in self._known:
+            self._cried[halt.command_id] = halt.target
 
     def turn(self, event: HaltTrading | ResumeTrading) -> None:
-        self._halt = event if isinstance(event, HaltTrading) else None
+        """A halt or its end, in its turn among the host's work."""
+        self._known.append(event.command_id)
+        if isinstance(event, HaltTrading):
+            self._cried.pop(event.command_id, None)
+            self._halts.setdefault(event.target, event)
+        else:
+            self._halts.pop(event.target, None)
 
-    def news_for(self, state: EngineState, now: datetime) -> HaltTrading | ResumeTrading | None:
-        """What a trader must learn that was away when the platform was halted or resumed."""
-        if self._halt is not None and state.platform_halt is None:
-            return msgspec.structs.replace(self._halt, ts=now)
-        if self._halt is None and state.platform_halt is not None:
-            return ResumeTrading(ts=now, command_id="")
-        return None
+    def forbids(self, user_id: str, strategy_key: str) -> bool:
+        """Whether an entry of this subscription must not leave."""
+        if not self._halts and not self._cried:
+            return False
+        targets: Iterable[HaltTarget] = (*self._halts, *self._cried.values())
+        return any(target.covers(user_id, strategy_key) for target in targets)
+
+    def in_force(self) -> Iterable[HaltTrading]:
+        return self._halts.values()
+
+    def news_for(self, state: EngineState, now: datetime) -> list[HaltTrading | ResumeTrading]:
+        """What a trader must learn that was away when something was halted or resumed."""
+        known = {halt.target for halt in state.halts}
+        news: list[HaltTrading | ResumeTrading] = [
+            msgspec.structs.replace(halt, ts=now)
+            for target, halt in self._halts.items()
+            if target.concerns(state.user_id) and target not in known
+        ]
+        news += [ResumeTrading(ts=now, command_id="", target=target) for target in known - self._halts.keys()]
+        return news
+
+
+def _from_document(document: Mapping[str, Any], now: datetime) -> HaltTrading:
+    return HaltTrading(
+        ts=now,
+        command_id=str(document["command_id"]),
+        reason=str(document["reason"]),
+        positions=OnBreach(document.get("positions", OnBreach.KEEP)),
+        target=HaltTarget(scope=HaltScope(document["scope"]), user_id=document.get("user_id"), strategy=document.get("strategy")),
+    )

@@ -62,8 +62,7 @@ class Recovery:
 
     def _kill_switch_news(self, traders: Sequence[UserTrader], now: datetime) -> Iterator[Input]:
         for trader in traders:
-            news = self._kill_switch.news_for(trader.state, now)
-            if news is not None:
+            for news in self._kill_switch.news_for(trader.state, now):
                 yield trader.user_id, news
 
     def _found_again(self, traders: Sequence[UserTrader], now: datetime) -> Iterator[Answer]:

@@ -24,7 +24,7 @@ from actors.recovery import Recovery
 from actors.streams import is_after, unless_redis_is_away
 from actors.trading_floor import Stopwatch, TradingFloor, Turned
 from actors.user_trader import UserTrader
-from actors.wire import ForAll, ForUser, HostMessage, decode_host_message, decode_prices, decode_signal, encode
+from actors.wire import ForAll, ForUser, HostMessage, RollCallAnswer, decode_halt, decode_host_message, decode_prices, decode_signal, encode
 from runtime import channels
 from runtime.errors import Fenced, ServerUnavailable
 from runtime.events import EngineInput, FeedChanged, HaltTrading, Heartbeat, ResumeTrading, SignalArrived
@@ -64,7 +64,8 @@ class TraderHost:
         self._bus, self._journal, self._store, self._clock = bus, journal, store, clock
         self.outbox = Outbox(bus, store, clock, journal)
         self._answers = Answers(bus, store, journal)
-        self.floor = TradingFloor(journal=journal, outbox=self.outbox, desk=PaperDesk(), live=live)
+        self._kill_switch = KillSwitch()
+        self.floor = TradingFloor(journal=journal, outbox=self.outbox, desk=PaperDesk(), live=live, kill_switch=self._kill_switch)
         self._inbox = Inbox()
         self._now: datetime | None = None
         self._prices_seq: int | None = None
@@ -72,7 +73,6 @@ class TraderHost:
         self._commands_cursor = "0"
         self._cursor_key, self._signals_cursor_key = f"shoal:cursor:{host_id}", f"shoal:cursor:{host_id}:signals"
         self._feed_up = True
-        self._kill_switch = KillSwitch()
         self._recovery = Recovery(floor=self.floor, outbox=self.outbox, journal=journal, store=store, kill_switch=self._kill_switch)
         self._held: set[InstrumentId] = set()
         self._heartbeat = heartbeat
@@ -85,8 +85,13 @@ class TraderHost:
 
     async def run(self) -> None:
         """Recover, then serve until cancelled."""
-        async with self._bus.subscribe(channels.PRICES) as prices, asyncio.TaskGroup() as tasks:
+        async with (
+            self._bus.subscribe(channels.PRICES) as prices,
+            self._bus.subscribe(channels.HALTS) as halts,
+            asyncio.TaskGroup() as tasks,
+        ):
             tasks.create_task(self.outbox.run())
+            tasks.create_task(self._hear_halts(halts))
             await self._recover()
             tasks.create_task(self._read_prices(prices))
             tasks.create_task(self._read_commands())
@@ -109,6 +114,8 @@ class TraderHost:
         if all(trader.state.is_idle for trader in self.floor.traders.values()):  # what was said before concerns nobody here
             self._signals_cursor = newest
         await self._bus.set_key(self._signals_cursor_key, self._signals_cursor.encode())
+        for halt in self._kill_switch.in_force():
+            await self._answer_roll_call(halt)
         await report(self._bus, self.host_id, 0)
 
     async def _catch_up_with_market(self) -> None:
@@ -129,6 +136,15 @@ class TraderHost:
                     self._inbox.put_prices(time.time_ns(), decode_prices(payload))
             except ServerUnavailable as error:
                 logger.warning("prices wait for Redis: {}", error)
+
+    async def _hear_halts(self, subscription: Subscription) -> None:
+        """Ahead of everything that waits in the inbox: orders that were decided and have not left must not leave."""
+        while True:
+            try:
+                async for _, payload in subscription:
+                    self._kill_switch.hear(decode_halt(payload))
+            except ServerUnavailable as error:
+                logger.warning("the kill switch waits for Redis: {}", error)
 
     async def _mind_silence(self, speed: float) -> None:
         """Clock exits must not wait for a market-data actor that is dead."""
@@ -204,11 +220,19 @@ class TraderHost:
         await unless_redis_is_away(self._bus.set_key(self._cursor_key, command.entry_id.encode()))
 
     async def _for_all(self, event: EngineInput) -> None:
-        if isinstance(event, HaltTrading | ResumeTrading):
-            self._kill_switch.turn(event)
-        await self.floor.run([(user_id, event) for user_id in self.floor.traders], encoded=encode(event).decode())
-        if isinstance(event, HaltTrading | ResumeTrading):
-            await unless_redis_is_away(self._bus.publish(channels.ACKNOWLEDGED, f"{event.command_id}@{self.host_id}".encode()))
+        if not isinstance(event, HaltTrading | ResumeTrading):
+            return
+        self._kill_switch.turn(event)
+        concerned = [user_id for user_id in self.floor.traders if event.target.concerns(user_id)]
+        await self.floor.run([(user_id, event) for user_id in concerned], encoded=encode(event).decode())
+        await self._answer_roll_call(event)
+
+    async def _answer_roll_call(self, event: HaltTrading | ResumeTrading) -> None:
+        """In a hash, where nobody can miss it, and on a channel for whoever waits."""
+        traders = sum(event.target.concerns(user_id) for user_id in self.floor.traders)
+        answer = RollCallAnswer(command_id=event.command_id, host_id=self.host_id, traders=traders)
+        await unless_redis_is_away(self._bus.set_field(channels.roll_call(event.command_id), self.host_id, str(traders).encode()))
+        await unless_redis_is_away(self._bus.publish(channels.ROLL_CALL, encode(answer)))
 
     async def _for_user(self, user_id: str, event: EngineInput) -> None:
         if user_id not in self.floor.traders:
@@ -236,7 +260,7 @@ class TraderHost:
 
     async def _follow_kill_switch(self, trader: UserTrader) -> list[Turned]:
         news = self._kill_switch.news_for(trader.state, self._venue_time())
-        return [] if news is None else await self.floor.take(trader, news)
+        return [turn for event in news for turn in await self.floor.take(trader, event)]
 
     async def _evict(self, trader: UserTrader) -> None:
         """An idle trader's state is in the snapshot; the next command brings it back."""

@@ -13,6 +13,7 @@ import msgspec
 from loguru import logger
 
 from actors.desk import LiveDesk, OrderRouter, PaperDesk
+from actors.kill_switch import KillSwitch
 from actors.outbox import Outbox
 from actors.user_trader import UserTrader, replay
 from actors.wake_ups import WakeUps
@@ -33,7 +34,7 @@ from runtime.events import (
     Watch,
 )
 from runtime.market import InstrumentId, Prices, Quote
-from runtime.orders import Leg, Order, OrderEvent
+from runtime.orders import Leg, Order, OrderCancelled, OrderEvent
 from runtime.ports import Journal
 from runtime.triggers import TriggerBook
 
@@ -66,7 +67,9 @@ Answer: TypeAlias = tuple[str, OrderEvent]
 class TradingFloor:
     """Traders, their watches and wake-ups, the paper desk and the outbox of one host."""
 
-    def __init__(self, *, journal: Journal, outbox: Outbox, desk: PaperDesk, live: LiveDesk | None = None) -> None:
+    def __init__(
+        self, *, journal: Journal, outbox: Outbox, desk: PaperDesk, live: LiveDesk | None = None, kill_switch: KillSwitch | None = None
+    ) -> None:
         self.traders: dict[str, UserTrader] = {}
         self.subscribers: dict[str, dict[str, None]] = {}
         """strategy key -> users, in order of arrival."""
@@ -74,6 +77,7 @@ class TradingFloor:
         """Dismissed because a newer incarnation has written to their journals; for the host to draw its conclusion."""
         self._journal, self._outbox, self.desk = journal, outbox, desk
         self._router = OrderRouter(desk, live)
+        self.kill_switch = kill_switch or KillSwitch()
         self._triggers = TriggerBook()
         self._wakes = WakeUps()
         self._many_positions: set[str] = set()
@@ -227,7 +231,7 @@ class TradingFloor:
                     self._outbox.put(trader.user_id, first_seq + published, texts[published])
                     published += 1
                 case SubmitOrder(order):
-                    answers += self._router.submit(order, item.record.ts, slippage_percent=trader.state.config.slippage_percent)
+                    answers += self._send(trader, order, item.record.ts)
                     self._measure(order, stopwatch)
                 case CancelOrder(order_id):
                     if (live := trader.state.orders.get(order_id)) is not None:
@@ -235,6 +239,12 @@ class TradingFloor:
                 case _:
                     pass  # watches and wake-ups were applied when the input was taken
         return answers
+
+    def _send(self, trader: UserTrader, order: Order, ts: datetime) -> list[OrderEvent]:
+        """An entry that was decided before an operator halted it is called off here, at the door."""
+        if order.leg is Leg.ENTRY and self.kill_switch.forbids(order.user_id, order.slot):
+            return [OrderCancelled(ts=ts, order_id=order.order_id, reason="halted before it was sent")]
+        return self._router.submit(order, ts, slippage_percent=trader.state.config.slippage_percent)
 
     def _measure(self, order: Order, stopwatch: Stopwatch) -> None:
         if order.leg is Leg.ENTRY and stopwatch.candle_closed_at_ns:

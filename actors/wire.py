@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from runtime.events import EngineInput
+from runtime.events import EngineInput, HaltTrading
 from runtime.market import InstrumentId, Prices
 from runtime.signal_engine import StrategySpec
 from runtime.signals import Side, Signal
@@ -50,6 +50,14 @@ class ForAll(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 HostMessage: TypeAlias = ForUser | ForAll
 
 
+class RollCallAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """All traders of a host concerned by a halt, or by its end, have taken it in: how many they were."""
+
+    command_id: str
+    host_id: str
+    traders: int
+
+
 class SetStrategies(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """All strategies that at least one active session wants; those not named are dropped."""
 
@@ -73,6 +81,8 @@ class LatencySamples(msgspec.Struct, frozen=True, kw_only=True):
 encode = msgspec.json.Encoder().encode
 decode_signal = msgspec.json.Decoder(SignalMessage).decode
 decode_inbound_signal = msgspec.json.Decoder(InboundSignal).decode
+decode_roll_call_answer = msgspec.json.Decoder(RollCallAnswer).decode
+decode_halt = msgspec.json.Decoder(HaltTrading).decode
 decode_host_message = msgspec.json.Decoder(HostMessage).decode
 decode_market_request = msgspec.json.Decoder(MarketRequest).decode
 decode_prices = msgspec.json.Decoder(Prices).decode
@@ -88,8 +98,10 @@ __all__ = [
     "InboundSignal",
     "LatencySamples",
     "MarketRequest",
+    "RollCallAnswer",
     "SetStrategies",
     "SignalMessage",
+    "decode_halt",
     "decode_host_message",
     "decode_inbound_signal",
     "decode_input",
@@ -97,6 +109,7 @@ __all__ = [
     "decode_latency",
     "decode_market_request",
     "decode_prices",
+    "decode_roll_call_answer",
     "decode_signal",
     "encode",
 ]

@@ -28,6 +28,10 @@ CLOCK = "shoal:clock"
 """Key with the venue time the market-data actor has reached, for its successor and for newcomers."""
 ACKNOWLEDGED = "shoal:acknowledged"
 """Channel of commands, as `user/command id`, whose effect is durable."""
+HALTS = "shoal:halts"
+"""Channel on which the supervisor cries a halt (`events.HaltTrading`) before it is in any inbox."""
+ROLL_CALL = "shoal:roll-call"
+"""Channel of `wire.RollCallAnswer`."""
 LATENCY = "shoal:latency"
 """Stream of `wire.LatencySamples`."""
 PROGRESS = "shoal:progress"
@@ -40,6 +44,11 @@ def user_events(user_id: str) -> str:
 
 def latest_chain(underlying: InstrumentId) -> str:
     return f"shoal:chain:{underlying}"
+
+
+def roll_call(command_id: str) -> str:
+    """Hash host -> traders that have taken this halt, or its end, in."""
+    return f"{ROLL_CALL}:{command_id}"
 
 
 def host_inbox(host_id: str) -> str:

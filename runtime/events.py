@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from runtime.halts import HaltTarget
 from runtime.market import IST, InstrumentId
 from runtime.orders import Order, OrderAbsent, OrderAccepted, OrderCancelled, OrderFilled, OrderRejected, OrderUnknown
 from runtime.session import OnBreach, SessionConfig, Subscription
@@ -44,6 +45,7 @@ class EventType(StrEnum):
     FEED_UP = "FEED_UP"
     BROKER_DOWN = "BROKER_DOWN"
     BROKER_UP = "BROKER_UP"
+    ROLL_CALL = "ROLL_CALL"
     HEARTBEAT = "HEARTBEAT"
 
 
@@ -196,17 +198,29 @@ class ReportStatus(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class HaltTrading(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The platform's kill switch: only cancels and reduce-only exits leave until `ResumeTrading`."""
+    """The operator's kill switch: of what `target` covers only cancels and reduce-only exits leave until `ResumeTrading`."""
 
     ts: datetime
     command_id: str
     reason: str
     positions: OnBreach = OnBreach.KEEP
+    target: HaltTarget = HaltTarget()
 
 
 class ResumeTrading(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Lifts the halt of exactly this target."""
+
     ts: datetime
     command_id: str
+    target: HaltTarget = HaltTarget()
+
+
+class Announce(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The platform has something to say of itself: what its voice, the user `_platform`, publishes as it stands."""
+
+    ts: datetime
+    event_type: EventType
+    data: dict[str, Any]
 
 
 class SessionRecovered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -285,6 +299,7 @@ EngineInput: TypeAlias = (
     | Heartbeat
     | HaltTrading
     | ResumeTrading
+    | Announce
     | SessionRecovered
     | SignalArrived
     | SuspendSession

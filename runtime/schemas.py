@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from runtime.commands import Action, command_schema
 from runtime.events import EventType, ExitReason, SkipReason
+from runtime.halts import HaltScope
 from runtime.orders import Leg, OrderType
 from runtime.session import Mode
 from runtime.signals import OrderSide, Side
@@ -34,7 +35,9 @@ def _nullable(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-def _one_of(values: Iterator[str] | type[SkipReason | ExitReason | Leg | OrderType | Mode | OrderSide | Side | SessionStatus]) -> Schema:
+def _one_of(
+    values: Iterator[str] | type[SkipReason | ExitReason | Leg | OrderType | Mode | OrderSide | Side | SessionStatus | HaltScope],
+) -> Schema:
     return {"enum": [str(value) for value in values]}
 
 
@@ -44,6 +47,7 @@ _NUMBER: Schema = {"type": "number"}
 _TIME: Schema = {"type": "string", "format": "date-time"}
 _DECIMAL: Schema = {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?(E[+-]?[0-9]+)?$"}
 _STATUS = _one_of(SessionStatus)
+_SCOPE = _one_of(HaltScope)
 
 _DAY: Schema = {
     "type": "object",
@@ -98,6 +102,8 @@ _POSITION: Fields = {
 _RISK: Fields = {
     "reason": Field(_TEXT, "`max_daily_loss`, `kill_switch`, `command` or `new_session`"),
     "detail": Field(_TEXT, "for people"),
+    "scope": Field(_SCOPE, "`kill_switch`: what an operator has halted or resumed", optional=True),
+    "strategy": Field(_TEXT, "`kill_switch`: name or key of the strategy, where it is one's", optional=True),
 }
 _OUTSIDE: Fields = {"reason": Field(_TEXT, "for people, may be empty")}
 
@@ -127,7 +133,8 @@ _BY_TYPE: Mapping[EventType, Fields] = {
         "books": Field(_SUMMARIES, "GET_STATUS: slot, phase, mode, paused, day and total of each subscription", optional=True),
         "net": Field(_NET, "GET_STATUS: instrument → units over all books, sold ones negative", optional=True),
         "subscription": Field(_TEXT, "SUBSCRIBE, UNSUBSCRIBE, PAUSE_SUBSCRIPTION, RESUME_SUBSCRIPTION: its key", optional=True),
-        "hosts": Field(_COUNT, "HALT_ALL and RESUME_ALL: trader hosts that were told", optional=True),
+        "hosts": Field(_COUNT, "HALT, RESUME, HALT_ALL and RESUME_ALL: trader hosts that were told; ROLL_CALL follows", optional=True),
+        "scope": Field(_SCOPE, "HALT, RESUME, HALT_ALL and RESUME_ALL: what is halted or resumed", optional=True),
         "signal_id": Field(_TEXT, "PUBLISH_SIGNAL: id under which its subscribers hear of it", optional=True),
         "strategy_key": Field(_TEXT, "PUBLISH_SIGNAL: what those subscribe to who follow it", optional=True),
         "duplicate": Field({"type": "boolean"}, "PUBLISH_SIGNAL: whether it had been published before and nothing was sent", optional=True),
@@ -175,6 +182,19 @@ _BY_TYPE: Mapping[EventType, Fields] = {
             _TEXT, "recommended and being done: CLOSE, or WATCH where the venue lost a stop or target and only the runtime watches"
         ),
         "price": Field(_DECIMAL, "that made it due"),
+    },
+    EventType.ROLL_CALL: {
+        "command_id": Field(_TEXT, "of the HALT or RESUME"),
+        "halted": Field({"type": "boolean"}, "true for a halt, false for its end"),
+        "scope": Field(_SCOPE, "what it covers"),
+        "of_user": Field(_TEXT, "whose, for `user` and `subscription`", optional=True),
+        "strategy": Field(_TEXT, "which, for `strategy` and `subscription`", optional=True),
+        "hosts": Field(_COUNT, "trader hosts that were told"),
+        "acknowledged": Field(_COUNT, "of these, hosts whose traders have all taken it in"),
+        "traders": Field(_COUNT, "traders that have taken it in"),
+        "missing": Field({"type": "array", "items": _TEXT}, "hosts that have not answered yet"),
+        "complete": Field({"type": "boolean"}, "whether none is missing"),
+        "seconds": Field(_NUMBER, "since the call"),
     },
     EventType.HEARTBEAT: {
         "status": Field(_STATUS, "of the session"),

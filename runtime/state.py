@@ -9,6 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from runtime.events import ExitReason
+from runtime.halts import Halt
 from runtime.market import Instrument, InstrumentId
 from runtime.orders import Leg, Order, OrderStatus
 from runtime.risk import OrderWindow
@@ -162,7 +163,8 @@ class EngineState(msgspec.Struct, kw_only=True):
     status: SessionStatus = SessionStatus.STOPPED
     halted: str | None = None
     """Why this user's own risk limits stopped it; lifted by RESUME or by the next session day."""
-    platform_halt: str | None = None
+    halts: list[Halt] = []
+    """The operator's, in the order they came; each is lifted by its own RESUME."""
     config: SessionConfig = SessionConfig()
     slots: dict[str, Slot] = {}
     orders: dict[str, OrderState] = {}

@@ -41,7 +41,8 @@ def status(
 def _read(state: Path | None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     async def read(connection: Connection) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         sessions = await connection.store.find("sessions", {}, sort="_id")
-        return sessions, await connection.store.get("platform", "halt") or {"active": False}
+        halts = [halt for halt in await connection.store.find("platform", {"active": True}) if str(halt["_id"]).startswith("halt:")]
+        return sessions, {"active": bool(halts), "halts": halts}
 
     return call(state, read)
 
@@ -52,7 +53,12 @@ def _print(sessions: list[dict[str, Any]], platform: dict[str, Any], *, every: b
 
     counts = Counter(str(session.get("status", "unknown")) for session in sessions)
     summary = ", ".join(f"{count} {name.lower()}" for name, count in sorted(counts.items())) or "none yet: `shoal start USER`"
-    typer.echo(f"kill switch: {'ON, ' + str(platform.get('reason', '')) if platform.get('active') else 'off'}")
+    if not platform["halts"]:
+        typer.echo("kill switch: off")
+    for halt in platform["halts"]:
+        missing = sorted(set(halt["told"]) - set(halt["acknowledged"]))
+        roll = f"waiting for {', '.join(missing)}" if missing else f"acknowledged by {_count(halt)}"
+        typer.echo(f"kill switch: ON for {str(halt['_id']).removeprefix('halt:')}, {halt['reason']} ({roll})")
     typer.echo(f"sessions: {summary}")
     rows = [session for session in sessions if every or session.get("active")]
     shown = rows if every else rows[:_ROWS_MAX]
@@ -64,6 +70,10 @@ def _print(sessions: list[dict[str, Any]], platform: dict[str, Any], *, every: b
     get_console().print(table)
     if len(shown) < len(rows):
         typer.echo(f"{len(rows) - len(shown)} more: shoal status --all")
+
+
+def _count(halt: dict[str, Any]) -> str:
+    return f"{len(halt['acknowledged'])} hosts, {sum(halt['acknowledged'].values())} traders"
 
 
 def _cell(value: Any) -> str:

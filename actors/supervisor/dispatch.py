@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import msgspec
 
@@ -65,10 +65,6 @@ class Dispatcher:
 
     async def send(self, host_id: str, message: HostMessage) -> None:
         await self._bus.append(channels.host_inbox(host_id), encode(message), max_length=INBOX_LENGTH)
-
-    async def send_all(self, hosts: Iterable[str], message: HostMessage) -> None:
-        for host_id in hosts:
-            await self.send(host_id, message)
 
     async def acknowledge(self, key: str) -> None:
         """The effect of this command is durable."""

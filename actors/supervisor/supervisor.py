@@ -14,20 +14,22 @@ from loguru import logger
 from actors.placement import Placer
 from actors.routing import to_input
 from actors.supervisor.dispatch import Dispatcher
+from actors.supervisor.halts import Halts
 from actors.supervisor.intake import WAITING_MAX, Arrival, Intake
 from actors.supervisor.sessions import Sessions
 from actors.supervisor.signals import PublishedSignals
 from actors.supervisor.subscriptions import SubscriptionCommand, paused, with_subscription, without
-from actors.wire import ForAll
 from runtime import channels
 from runtime.commands import (
     Catalogue,
     Command,
+    Halt,
     HaltAll,
     InvalidCommand,
     PauseSubscription,
     PublishSignal,
     RejectReason,
+    Resume,
     ResumeAll,
     ResumeSubscription,
     StartTrading,
@@ -40,6 +42,7 @@ from runtime.commands import (
 )
 from runtime.errors import ServerUnavailable
 from runtime.events import AcceptCommand, EngineInput, HaltTrading, RejectCommand, ResumeTrading
+from runtime.halts import HaltTarget
 from runtime.ports import Bus, Clock, Store, Vault
 from runtime.ports import Subscription as ChannelSubscription
 from runtime.session import SessionConfig, Subscription
@@ -70,6 +73,7 @@ class Supervisor:
         self._dispatcher = Dispatcher(bus, store, clock, self._sessions.host_of)
         self._intake = Intake(bus, clock)
         self._signals = PublishedSignals(bus, store)
+        self._halts = Halts(bus, store, clock, self._dispatcher, hosts=self._sessions.hosts, host_of=self._sessions.host_of, voice=PLATFORM)
         self._turn = asyncio.Lock()
 
     async def run(self) -> None:
@@ -77,14 +81,17 @@ class Supervisor:
         async with (
             self._bus.subscribe(channels.COMMANDS) as commands,
             self._bus.subscribe(channels.ACKNOWLEDGED) as acknowledged,
+            self._bus.subscribe(channels.ROLL_CALL) as roll_call,
             asyncio.TaskGroup() as tasks,
         ):
             await self._sessions.restore()
+            await self._halts.restore()
             tasks.create_task(self._intake.read_channel(commands))
             tasks.create_task(self._intake.read_stream())
             tasks.create_task(self._serve(self._intake.take, self._turn))
             tasks.create_task(self._serve(self._intake.take_urgent, asyncio.Lock()))  # the kill switch waits for nobody's turn
             tasks.create_task(self._read_acknowledged(acknowledged))
+            tasks.create_task(self._halts.listen(roll_call))
             tasks.create_task(self._keep_reconciling())
             self.ready.set()
 
@@ -122,12 +129,12 @@ class Supervisor:
         """Do what is the supervisor's own part; returns what the trader, or the platform's voice, has to take in."""
         now, command_id = self._clock.now(), command.command_id
         match command:
-            case HaltAll():
-                await self._halt(HaltTrading(ts=now, command_id=command_id, reason=command.data.reason, positions=command.data.positions))
-                detail: dict[str, object] = {"hosts": len(self._sessions.hosts())}
-            case ResumeAll():
-                await self._resume(ResumeTrading(ts=now, command_id=command_id))
-                detail = {"hosts": len(self._sessions.hosts())}
+            case Halt(data=data) | HaltAll(data=data):
+                target = _target(command)
+                halt = HaltTrading(ts=now, command_id=command_id, reason=data.reason, positions=data.positions, target=target)
+                detail = await self._halts.halt(halt)
+            case Resume() | ResumeAll():
+                detail = await self._halts.resume(ResumeTrading(ts=now, command_id=command_id, target=_target(command)))
             case PublishSignal():
                 detail = await self._signals.publish(command.data, command_id=command_id, arrived_at=arrival.arrived_at)
                 detail["subscribers"] = self._sessions.subscribers(str(detail["strategy_key"]))
@@ -185,17 +192,6 @@ class Supervisor:
         )
         await self._dispatcher.route(user_id, event, command_id, arrival.entry_id)
 
-    # --- the kill switch ---
-
-    async def _halt(self, event: HaltTrading) -> None:
-        halt = {"active": True, "reason": event.reason, "command_id": event.command_id, "positions": event.positions}
-        await self._store.upsert("platform", {"halt": halt})
-        await self._dispatcher.send_all(self._sessions.hosts(), ForAll(input=event))
-
-    async def _resume(self, event: ResumeTrading) -> None:
-        await self._store.upsert("platform", {"halt": {"active": False}})
-        await self._dispatcher.send_all(self._sessions.hosts(), ForAll(input=event))
-
     # --- what goes on by itself ---
 
     async def _read_acknowledged(self, subscription: ChannelSubscription) -> None:
@@ -213,6 +209,7 @@ class Supervisor:
             try:
                 async with self._turn:
                     await self._dispatcher.reroute_lost()
+                    await self._halts.look_again()
                     if loop.time() >= release_at:  # reads every session: seldom
                         await self._sessions.release_stopped(self._dispatcher.busy_users())
                         release_at = loop.time() + RELEASE_SECONDS
@@ -222,7 +219,13 @@ class Supervisor:
 
 def _heard_by(command: Command) -> str:
     """Who hears the answer: commands about more than one user are answered under the platform's name."""
-    return PLATFORM if isinstance(command, HaltAll | ResumeAll | PublishSignal) else command.user_id
+    return PLATFORM if isinstance(command, Halt | Resume | HaltAll | ResumeAll | PublishSignal) else command.user_id
+
+
+def _target(command: Halt | Resume | HaltAll | ResumeAll) -> HaltTarget:
+    if isinstance(command, HaltAll | ResumeAll):
+        return HaltTarget()
+    return HaltTarget(scope=command.data.scope, user_id=command.user_id, strategy=command.data.strategy)
 
 
 def _overloaded(command: Command, count: int) -> InvalidCommand:

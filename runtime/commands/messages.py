@@ -8,17 +8,18 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
-from typing import Annotated, Any, Literal, TypeAlias, cast
+from typing import Annotated, Any, Literal, Self, TypeAlias, cast
 
-from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, ValidationError, WithJsonSchema, model_validator
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails, from_json, to_json
 from pydantic_core.core_schema import DecimalSchema
 
 from runtime.commands.data import Data, HaltData, NoData, StartData, StopData, SubscriptionData, UpdateData
 from runtime.commands.errors import InvalidCommand, RejectReason
-from runtime.commands.platform import SignalData
+from runtime.commands.platform import HaltTargetData, ScopedHaltData, SignalData
 from runtime.commands.subscriptions import SubscriptionKey, UnsubscribeData
+from runtime.halts import HaltScope
 
 MAX_BYTES = 64 * 1024
 """A longer message is refused unread."""
@@ -38,6 +39,8 @@ class Action(StrEnum):
     PAUSE_SUBSCRIPTION = "PAUSE_SUBSCRIPTION"
     RESUME_SUBSCRIPTION = "RESUME_SUBSCRIPTION"
     SQUARE_OFF = "SQUARE_OFF"
+    HALT = "HALT"
+    RESUME = "RESUME"
     HALT_ALL = "HALT_ALL"
     RESUME_ALL = "RESUME_ALL"
     PUBLISH_SIGNAL = "PUBLISH_SIGNAL"
@@ -149,15 +152,41 @@ class GetStatus(_UserMessage):
     data: NoData = NoData()
 
 
+class _ScopedMessage(_PlatformMessage):
+    @model_validator(mode="after")
+    def _names_its_user(self) -> Self:
+        scope: HaltScope = cast("Any", self).data.scope
+        needs = scope in {HaltScope.USER, HaltScope.SUBSCRIPTION}
+        if needs != (self.user_id is not None):
+            raise ValueError(f"scope `{scope}` {'needs a' if needs else 'takes no'} `user_id`")
+        return self
+
+
+class Halt(_ScopedMessage):
+    """The operator's kill switch for the platform, a strategy, a user or one subscription: of what it covers only cancels and
+    reduce-only exits leave, until RESUME of the same scope. ROLL_CALL tells who has acknowledged it.
+    """
+
+    action: Literal[Action.HALT]
+    data: ScopedHaltData
+
+
+class Resume(_ScopedMessage):
+    """Lift the halt of exactly this scope; others stay in force."""
+
+    action: Literal[Action.RESUME]
+    data: HaltTargetData
+
+
 class HaltAll(_PlatformMessage):
-    """The operator's kill switch: only cancels and reduce-only exits leave, for every user, until RESUME_ALL."""
+    """HALT of the whole platform, until RESUME_ALL or RESUME of that scope."""
 
     action: Literal[Action.HALT_ALL]
     data: HaltData = HaltData()
 
 
 class ResumeAll(_PlatformMessage):
-    """Lift the kill switch."""
+    """Lift the halt of the whole platform; halts of other scopes stay in force."""
 
     action: Literal[Action.RESUME_ALL]
     data: NoData = NoData()
@@ -182,13 +211,15 @@ Command: TypeAlias = (
     | ResumeSubscription
     | SquareOff
     | GetStatus
+    | Halt
+    | Resume
     | HaltAll
     | ResumeAll
     | PublishSignal
 )
 """A valid command; its `command_id` is never empty once parsed."""
 
-URGENT = frozenset({Action.HALT_ALL, Action.RESUME_ALL})
+URGENT = frozenset({Action.HALT, Action.RESUME, Action.HALT_ALL, Action.RESUME_ALL})
 """Overtake every other command."""
 
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="action")])
@@ -203,6 +234,8 @@ _MODELS: Mapping[Action, type[Command]] = {
     Action.PAUSE_SUBSCRIPTION: PauseSubscription,
     Action.RESUME_SUBSCRIPTION: ResumeSubscription,
     Action.SQUARE_OFF: SquareOff,
+    Action.HALT: Halt,
+    Action.RESUME: Resume,
     Action.HALT_ALL: HaltAll,
     Action.RESUME_ALL: ResumeAll,
     Action.PUBLISH_SIGNAL: PublishSignal,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, TypeAlias
+from typing import Annotated, Self, TypeAlias
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from runtime.commands.data import Data, InstrumentName, Money
+from runtime.halts import HaltScope
+from runtime.session import OnBreach
 from runtime.signals import Side
 
 SIDES = {
@@ -38,6 +40,29 @@ SignalSide: TypeAlias = Annotated[
     Side, BeforeValidator(_side), WithJsonSchema({"anyOf": [{"enum": [-1, 0, 1]}, {"type": "string", "pattern": "^ *-?[0-9A-Za-z]+ *$"}]})
 ]
 AwareTime: TypeAlias = Annotated[datetime, AfterValidator(_aware)]
+
+
+StrategyName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,300}$")]
+
+
+class HaltTargetData(Data):
+    scope: HaltScope
+    """`user` and `subscription` are of the message's `user_id`; `strategy` and `subscription` need `strategy`."""
+    strategy: StrategyName | None = None
+    """A strategy's name, for all its subscriptions, or the key of one of them."""
+
+    @model_validator(mode="after")
+    def _names_what_it_needs(self) -> Self:
+        needs = self.scope in {HaltScope.STRATEGY, HaltScope.SUBSCRIPTION}
+        if needs != (self.strategy is not None):
+            raise ValueError(f"scope `{self.scope}` {'needs a' if needs else 'takes no'} `strategy`")
+        return self
+
+
+class ScopedHaltData(HaltTargetData):
+    positions: OnBreach = OnBreach.KEEP
+    """`close` also flattens the positions it covers."""
+    reason: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")] = "halted by an operator"
 
 
 class SignalData(Data):

@@ -7,10 +7,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from runtime.engine import entering, fills, leaving, session, subscribing, timing
+from runtime.engine import entering, fills, halting, leaving, session, subscribing, timing
 from runtime.engine.turn import Turn
 from runtime.events import (
     AcceptCommand,
+    Announce,
     BrokerChanged,
     Effect,
     EngineInput,
@@ -61,8 +62,9 @@ _HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
     AcceptCommand: session.on_accepted,
     RepeatCommand: session.on_repeated,
     Heartbeat: session.on_heartbeat,
-    HaltTrading: session.on_halt,
-    ResumeTrading: session.on_platform_resume,
+    HaltTrading: halting.on_halt,
+    ResumeTrading: halting.on_resume,
+    Announce: session.on_announced,
     SessionRecovered: session.on_recovered,
     FeedChanged: session.on_feed,
     BrokerChanged: session.on_broker,

@@ -8,6 +8,7 @@ from decimal import Decimal
 from runtime.engine.turn import Turn
 from runtime.events import SkipReason
 from runtime.exits import effective_stop, exchange_time, expiry_exit
+from runtime.halts import covering
 from runtime.orders import Leg, OrderStatus
 from runtime.risk import Exposure, entry_denied, loss_at_stop
 from runtime.session import Subscription
@@ -19,14 +20,15 @@ SIGNAL_TIME_TO_LIVE = timedelta(seconds=90)
 """An entry on an older signal would trade on a price that is gone."""
 
 
-def session_refuses(turn: Turn) -> tuple[SkipReason, str] | None:
+def session_refuses(turn: Turn, slot: Slot) -> tuple[SkipReason, str] | None:
     state = turn.state
     if state.status is SessionStatus.STOPPED:
         return SkipReason.NOT_RUNNING, "the session is stopped"
     if state.status is SessionStatus.PAUSED:
         return SkipReason.PAUSED, "the session is paused"
-    if state.platform_halt is not None:
-        return SkipReason.HALTED, state.platform_halt
+    halt = covering(state.halts, state.user_id, slot.key)
+    if halt is not None:
+        return SkipReason.HALTED, halt.reason
     if state.halted is not None:
         return SkipReason.RISK_LIMIT, state.halted
     if not state.broker_up:
@@ -41,7 +43,7 @@ def entries_refused(turn: Turn, slot: Slot) -> tuple[SkipReason, str] | None:
     subscription = turn.subscriptions.get(slot.key)
     if subscription is None:
         return SkipReason.NOT_RUNNING, "the subscription was removed"
-    refused = session_refuses(turn)
+    refused = session_refuses(turn, slot)
     if refused is None and subscription.paused:
         return SkipReason.PAUSED, "the subscription is paused"
     return refused

@@ -8,18 +8,17 @@ from runtime.engine.timing import on_time
 from runtime.engine.turn import Turn
 from runtime.events import (
     AcceptCommand,
+    Announce,
     BrokerChanged,
     EventType,
     ExitReason,
     FeedChanged,
-    HaltTrading,
     Heartbeat,
     PauseSession,
     RejectCommand,
     RepeatCommand,
     ReportStatus,
     ResumeSession,
-    ResumeTrading,
     SessionRecovered,
     SquareOff,
     StartSession,
@@ -27,6 +26,7 @@ from runtime.events import (
     SuspendSession,
     UpdateConfig,
 )
+from runtime.halts import covering
 from runtime.session import OnBreach, SessionConfig
 from runtime.state import EngineState, SessionStatus, Slot, net_positions
 
@@ -104,29 +104,6 @@ def on_square_off(turn: Turn, event: SquareOff) -> None:
     exit_all(turn, ExitReason.MANUAL)
 
 
-def on_halt(turn: Turn, event: HaltTrading) -> None:
-    state = turn.state
-    if state.platform_halt is not None:
-        return
-    state.platform_halt = event.reason
-    _drop_pending(turn)
-    if state.is_idle:
-        return
-    turn.cancel_entries()
-    if event.positions is OnBreach.CLOSE:
-        exit_all(turn, ExitReason.RISK_HALT)
-    turn.emit(EventType.RISK_HALT, {"reason": "kill_switch", "detail": event.reason})
-
-
-def on_platform_resume(turn: Turn, _: ResumeTrading) -> None:
-    state = turn.state
-    if state.platform_halt is None:
-        return
-    detail, state.platform_halt = state.platform_halt, None
-    if not state.is_idle:
-        turn.emit(EventType.RISK_RESUMED, {"reason": "kill_switch", "detail": detail})
-
-
 def on_recovered(turn: Turn, event: SessionRecovered) -> None:
     """A new incarnation: say so, and put every watch and overdue exit in place again."""
     state = turn.state
@@ -148,7 +125,7 @@ def on_status(turn: Turn, event: ReportStatus) -> None:
     ]
     orders = [{"order_id": o.order.order_id, "leg": o.order.leg, "status": o.status} for o in state.orders.values()]
     day = {"realised": str(state.realised_today), "fees": str(state.fees_today), "trades": state.trades_today}
-    data = session_data(state) | {"halted": state.halted or state.platform_halt, "positions": positions, "orders": orders, "day": day}
+    data = session_data(state) | {"halted": state.halted or _halted(state), "positions": positions, "orders": orders, "day": day}
     data |= {
         "total": {"realised": str(state.realised_total), "fees": str(state.fees_total)},
         "books": [_book(turn, slot) for slot in state.slots.values()],
@@ -171,6 +148,10 @@ def _book(turn: Turn, slot: Slot) -> dict[str, object]:
 
 def on_rejected(turn: Turn, event: RejectCommand) -> None:
     reject(turn, event.command_id, event.action, field=event.field, reason=event.reason, detail=event.detail)
+
+
+def on_announced(turn: Turn, event: Announce) -> None:
+    turn.emit(event.event_type, event.data)
 
 
 def on_accepted(turn: Turn, event: AcceptCommand) -> None:
@@ -197,6 +178,12 @@ def on_broker(turn: Turn, event: BrokerChanged) -> None:
     if turn.state.broker_up != event.up:
         turn.state.broker_up = event.up
         turn.emit(EventType.BROKER_UP if event.up else EventType.BROKER_DOWN, {"reason": event.reason})
+
+
+def _halted(state: EngineState) -> str | None:
+    """Why an operator lets this user, or one of his subscriptions, enter nothing."""
+    keys = list(state.slots) or [""]
+    return next((halt.reason for key in keys if (halt := covering(state.halts, state.user_id, key)) is not None), None)
 
 
 def session_data(state: EngineState) -> dict[str, object]:

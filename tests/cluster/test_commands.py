@@ -126,7 +126,9 @@ def test_halt_reaches_every_session_and_one_that_starts_meanwhile_until_resume(o
     outside.ask("RESUME_ALL")
     outside.wait(lambda: all(outside.of(name, EventType.RISK_RESUMED) for name in (running, late)), 10, "the release")
     assert [outside.ask("GET_STATUS", name).data["halted"] for name in (running, late)] == [None, None]
-    assert [event.data for event in outside.of(late, EventType.RISK_HALT)] == [{"reason": "kill_switch", "detail": "drill"}]
+    assert [event.data for event in outside.of(late, EventType.RISK_HALT)] == [
+        {"reason": "kill_switch", "detail": "drill", "scope": "platform"}
+    ]
 
 
 @pytest.mark.parametrize(

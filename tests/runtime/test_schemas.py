@@ -15,6 +15,7 @@ from runtime.commands import Action
 from runtime.engine import TradingEngine
 from runtime.events import (
     AcceptCommand,
+    Announce,
     BrokerChanged,
     EngineInput,
     EventType,
@@ -109,6 +110,21 @@ def at(minute: int) -> datetime:
     return OPEN + timedelta(minutes=minute)
 
 
+ROLL: dict[str, object] = {
+    "command_id": "c4",
+    "halted": True,
+    "scope": "subscription",
+    "of_user": "u1",
+    "strategy": "ema_cross",
+    "hosts": 2,
+    "acknowledged": 1,
+    "traders": 40,
+    "missing": ["packed-1"],
+    "complete": False,
+    "seconds": 2.003,
+}
+
+
 def eventful_day() -> list[PublicEvent]:
     day = Day()
     config = SessionConfig(subscriptions=(SUBSCRIPTION,))
@@ -141,6 +157,7 @@ def eventful_day() -> list[PublicEvent]:
         AcceptCommand(ts=at(9), command_id="c8", action="HALT_ALL", detail={"hosts": 2}),
         RejectCommand(ts=at(9), command_id="c9", action="X", field="action", reason="unknown_action", detail="must be one of …"),
         RepeatCommand(ts=at(9), command_id="c3", accepted=True, outcome={"command_id": "c3", "action": "RESUME_TRADING"}),
+        Announce(ts=at(9), event_type=EventType.ROLL_CALL, data=ROLL),
         StopSession(ts=at(9), command_id="c10"),
     )
     for event in closing:

@@ -102,7 +102,7 @@ class Day:
     def may_enter(self, order: Order) -> bool:
         state = self.engine.state
         subscription = next(each for each in state.config.subscriptions if each.key == order.slot)
-        return state.status == "RUNNING" and state.platform_halt is None and state.halted is None and not subscription.paused
+        return state.status == "RUNNING" and not state.halts and state.halted is None and not subscription.paused
 
     def signal(self, side: Side, number: int) -> Signal:
         """Options bought by one strategy; a future that can be sold short by the other."""

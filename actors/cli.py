@@ -25,6 +25,8 @@ COMMANDS: Mapping[str, str] = {
     "resume-subscription": "actors.commands.subscription:resume_subscription",
     "square-off": "actors.commands.session:square_off",
     "signal": "actors.commands.signal:signal",
+    "migrate": "actors.commands.hosts:migrate",
+    "drain": "actors.commands.hosts:drain",
     "halt": "actors.commands.platform:halt",
     "resume-all": "actors.commands.platform:resume_all",
     "status": "actors.commands.status:status",

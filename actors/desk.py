@@ -43,6 +43,20 @@ class PaperDesk:
     def submit(self, order: Order, ts: datetime, *, slippage_percent: Decimal) -> list[OrderEvent]:
         return self._venue.submit_now(order, ts, slippage_percent=slippage_percent)
 
+    def place_again(self, order: Order, ts: datetime, missed: Iterable[Quote], *, slippage_percent: Decimal) -> list[OrderEvent]:
+        """An order out of another desk's book: first against the quotes, oldest first, that came while it was in nobody's."""
+        quotes = [quote for quote in missed if quote.instrument == order.instrument.id]
+        if quotes:
+            book = PaperExchange()
+            events = book.submit(order, quotes[0], ts, slippage_percent=slippage_percent)
+            events += [event for quote in quotes[1:] for event in book.on_quote(quote, ts)]
+            if not book.open_orders:
+                return events
+        return self.submit(order, ts, slippage_percent=slippage_percent)
+
+    def forget(self, order_id: str) -> None:
+        self._venue.forget(order_id)
+
     def cancel(self, order_id: str, ts: datetime) -> list[OrderEvent]:
         return self._venue.cancel_now(order_id, ts)
 
@@ -76,10 +90,12 @@ class OrderRouter:
             self._live.cancel(order, ts)
         return []
 
-    def find_again(self, user_id: str, states: Sequence[OrderState], now: datetime, *, slippage_percent: Decimal) -> list[OrderEvent]:
-        """A restored trader's open orders. A live desk looks them up. The paper book died with the process before us, and the
-        journal knows what was in it: an entry that was to be cancelled, or whose signal has grown old meanwhile, is called off,
-        the others are placed again.
+    def find_again(
+        self, user_id: str, states: Sequence[OrderState], now: datetime, missed: Sequence[Quote], *, slippage_percent: Decimal
+    ) -> list[OrderEvent]:
+        """A restored trader's open orders. A live desk looks them up. The paper book they were in is gone, and the journal
+        knows what was in it: an entry that was to be cancelled, or whose signal has grown old meanwhile, is called off, the
+        others are placed again, also against the quotes `missed` in between.
         """
         live = [state.order for state in states if state.order.mode is Mode.LIVE]
         if live and self._live is not None:
@@ -93,5 +109,11 @@ class OrderRouter:
             if state.cancel_requested or stale:
                 answers += self._paper.cancel(order.order_id, now)
             else:
-                answers += self._paper.submit(order, now, slippage_percent=slippage_percent)
+                answers += self._paper.place_again(order, now, missed, slippage_percent=slippage_percent)
         return answers
+
+    def release(self, states: Iterable[OrderState]) -> None:
+        """The user of these orders is another host's, which has found them again."""
+        for state in states:
+            if state.order.mode is Mode.PAPER:
+                self._paper.forget(state.order.order_id)

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from loguru import logger
 
 from actors.kill_switch import KillSwitch
 from actors.outbox import Outbox
+from actors.recent import Recent
 from actors.trading_floor import Answer, Input, TradingFloor
 from actors.user_trader import UserTrader, fold
-from runtime.events import JournalRecord, SessionRecovered
+from runtime.events import JournalRecord, SessionRecovered, SignalArrived
+from runtime.market import Prices
 from runtime.ports import Journal, Store
 
 TRADERS_AT_ONCE = 500
+CONTESTS_MAX = 20
+"""A predecessor that writes faster than its journal can be read twenty times over is no predecessor but a fault."""
 
 
 class Recovery:
     """Restores traders on `floor`; servers are asked once for hundreds of them."""
 
-    def __init__(self, *, floor: TradingFloor, outbox: Outbox, journal: Journal, store: Store, kill_switch: KillSwitch) -> None:
-        self._floor, self._outbox, self._journal, self._store, self._kill_switch = floor, outbox, journal, store, kill_switch
+    def __init__(
+        self, *, floor: TradingFloor, outbox: Outbox, journal: Journal, store: Store, kill_switch: KillSwitch, recent: Recent
+    ) -> None:
+        self._floor, self._outbox, self._journal, self._store = floor, outbox, journal, store
+        self._kill_switch, self._recent = kill_switch, recent
 
     async def load(self, user_ids: Sequence[str], now: datetime) -> None:
         """Take the next epoch of each user, fold its state, and let it converge before it hears of anything new.
@@ -29,11 +36,20 @@ class Recovery:
         A user whose journal cannot be replayed is left out and marked FAILED: no reason to fail the neighbours.
         """
         for start in range(0, len(user_ids), TRADERS_AT_ONCE):
-            await self._load_some(user_ids[start : start + TRADERS_AT_ONCE], now)
+            some = user_ids[start : start + TRADERS_AT_ONCE]
+            epochs = await self._store.increment_many("sessions", some, "epoch")
+            contested = await self._load_some(epochs, now)
+            for _ in range(CONTESTS_MAX):
+                if not contested:
+                    break
+                contested = await self._load_some(contested, now)
             logger.info("{} of {} users restored", min(start + TRADERS_AT_ONCE, len(user_ids)), len(user_ids))
 
-    async def _load_some(self, user_ids: Sequence[str], now: datetime) -> None:
-        epochs = await self._store.increment_many("sessions", user_ids, "epoch")
+    async def _load_some(self, epochs: Mapping[str, int], now: datetime) -> dict[str, int]:
+        """Returns the users whose predecessor wrote to the journal just before us: it still had them, which is as it should be.
+        What it wrote must be read before the next try.
+        """
+        user_ids = list(epochs)
         snapshots = await self._journal.load_snapshots(user_ids)
         records = await self._journal.read_many({user_id: snapshots[user_id][0] if user_id in snapshots else 0 for user_id in user_ids})
         await self._outbox.resume(records)
@@ -45,8 +61,19 @@ class Recovery:
                 restored.append(trader)
         active = [trader for trader in restored if not trader.state.is_idle]
         await self._floor.run([(trader.user_id, SessionRecovered(ts=now, epoch=trader.epoch)) for trader in active])
-        await self._floor.run(list(self._kill_switch_news(active, now)))
-        await self._floor.run(list(self._found_again(active, now)))
+        contested = {trader.user_id: trader.epoch for trader in active if trader in self._floor.fenced}
+        self._floor.fenced[:] = [trader for trader in self._floor.fenced if trader not in active]
+        ours = [trader for trader in active if trader.user_id not in contested]
+        await self._floor.run(list(self._kill_switch_news(ours, now)))
+        missed = {
+            trader.user_id: self._recent.prices_since(records[trader.user_id][-1].ts if records[trader.user_id] else None)
+            for trader in ours
+        }
+        await self._floor.run(list(self._found_again(ours, now, missed)))
+        for trader in ours:
+            await self._floor.show(trader.user_id, missed[trader.user_id], now)
+        await self._floor.run(list(self._unheard(ours, now)))
+        return contested
 
     async def _restore(
         self, user_id: str, epoch: int, snapshot: tuple[int, bytes] | None, records: list[JournalRecord]
@@ -57,6 +84,9 @@ class Recovery:
             logger.opt(exception=True).error("user {} cannot be recovered: {}", user_id, error)
             await self._store.upsert("sessions", {user_id: {"status": "FAILED", "reason": f"{type(error).__name__} on recovery"}})
             return None
+        if state.epoch > epoch:
+            logger.warning("user {} is another incarnation's, of epoch {}: not taken at epoch {}", user_id, state.epoch, epoch)
+            return None
         state.epoch = epoch
         return UserTrader(user_id, state=state, number=number, epoch=epoch)
 
@@ -65,7 +95,15 @@ class Recovery:
             for news in self._kill_switch.news_for(trader.state, now):
                 yield trader.user_id, news
 
-    def _found_again(self, traders: Sequence[UserTrader], now: datetime) -> Iterator[Answer]:
+    def _found_again(self, traders: Sequence[UserTrader], now: datetime, missed: Mapping[str, Sequence[Prices]]) -> Iterator[Answer]:
         for trader in traders:
             if trader.user_id in self._floor.traders:  # not fenced meanwhile
-                yield from self._floor.find_again(trader, now)
+                yield from self._floor.find_again(trader, now, missed[trader.user_id])
+
+    def _unheard(self, traders: Sequence[UserTrader], now: datetime) -> Iterator[Input]:
+        """Signals that this host has passed on while the trader was on his way here."""
+        for signal in self._recent.signals():
+            for trader in traders:
+                follows = trader.user_id in self._floor.subscribers.get(signal.strategy_key, ())
+                if follows and not trader.engine.has_seen(signal):
+                    yield trader.user_id, SignalArrived(ts=max(now, signal.ts), signal=signal)

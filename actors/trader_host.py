@@ -20,11 +20,23 @@ from actors.inbox import Command, Inbox, Item, PriceBatch, Report, Silence
 from actors.kill_switch import KillSwitch
 from actors.outbox import Outbox
 from actors.pace import report
+from actors.recent import Recent
 from actors.recovery import Recovery
 from actors.streams import is_after, unless_redis_is_away
 from actors.trading_floor import Stopwatch, TradingFloor, Turned
 from actors.user_trader import UserTrader
-from actors.wire import ForAll, ForUser, HostMessage, RollCallAnswer, decode_halt, decode_host_message, decode_prices, decode_signal, encode
+from actors.wire import (
+    ForAll,
+    ForUser,
+    HostMessage,
+    Release,
+    RollCallAnswer,
+    decode_halt,
+    decode_host_message,
+    decode_prices,
+    decode_signal,
+    encode,
+)
 from runtime import channels
 from runtime.errors import Fenced, ServerUnavailable
 from runtime.events import EngineInput, FeedChanged, HaltTrading, Heartbeat, ResumeTrading, SignalArrived
@@ -73,7 +85,10 @@ class TraderHost:
         self._commands_cursor = "0"
         self._cursor_key, self._signals_cursor_key = f"shoal:cursor:{host_id}", f"shoal:cursor:{host_id}:signals"
         self._feed_up = True
-        self._recovery = Recovery(floor=self.floor, outbox=self.outbox, journal=journal, store=store, kill_switch=self._kill_switch)
+        self._recent = Recent()
+        self._recovery = Recovery(
+            floor=self.floor, outbox=self.outbox, journal=journal, store=store, kill_switch=self._kill_switch, recent=self._recent
+        )
         self._held: set[InstrumentId] = set()
         self._heartbeat = heartbeat
         self._housekeeping = housekeeping
@@ -210,12 +225,13 @@ class TraderHost:
         except msgspec.DecodeError as error:
             logger.error("entry {} of the host's inbox is no message of ours and is passed over: {}", command.entry_id, error)
             return
-        event = msgspec.structs.replace(message.input, ts=self._venue_time())
         match message:
-            case ForAll():
-                await self._for_all(event)
-            case ForUser(user_id=user_id):
-                await self._for_user(user_id, event)
+            case ForAll(input=event):
+                await self._for_all(msgspec.structs.replace(event, ts=self._venue_time()))
+            case ForUser(user_id=user_id, input=event):
+                await self._for_user(user_id, msgspec.structs.replace(event, ts=self._venue_time()))
+            case Release(user_id=user_id):
+                self.floor.release(user_id)
         self._commands_cursor = command.entry_id
         await unless_redis_is_away(self._bus.set_key(self._cursor_key, command.entry_id.encode()))
 
@@ -236,6 +252,10 @@ class TraderHost:
 
     async def _for_user(self, user_id: str, event: EngineInput) -> None:
         if user_id not in self.floor.traders:
+            session = await self._store.get("sessions", user_id) or {}
+            if session.get("active") and session.get("host", self.host_id) != self.host_id:
+                logger.info("a command for user {} came too late: {} has him", user_id, session["host"])
+                return  # the supervisor sends it after him
             await self._recovery.load([user_id], self._venue_time())
         trader = self.floor.traders.get(user_id)
         if trader is None:  # it cannot be recovered
@@ -251,7 +271,7 @@ class TraderHost:
         if state.is_idle:
             await self.outbox.drained()  # a process of its own may be ended as soon as the session counts as inactive
         session = {"active": not state.is_idle, "status": state.status, "mode": state.config.mode, "updated_at": event.ts}
-        await self._store.upsert("sessions", {user_id: session | ({} if state.is_idle else {"host": self.host_id})})
+        await self._store.upsert("sessions", {user_id: session})
         command_id: str | None = getattr(event, "command_id", None)
         if command_id is not None:
             await self._answers.record(user_id, command_id, [text for turn in turned for text in turn.record.events])
@@ -290,6 +310,7 @@ class TraderHost:
         if self._prices_seq is not None and batch.first_seq != self._prices_seq + 1:
             await self._catch_up_with_market()
         self._prices_seq = prices.seq
+        self._recent.add_prices(prices)
         await self._pull_signals(prices.signals_id)
         self._now = max(self._now or prices.ts, prices.ts)
         floor, stopwatch = self.floor, Stopwatch(tick_received_at_ns=batch.received_at_ns)
@@ -322,6 +343,7 @@ class TraderHost:
     async def _on_signal(self, payload: bytes) -> None:
         message = decode_signal(payload)
         signal = message.signal
+        self._recent.add_signal(signal)
         users = self.floor.subscribers.get(signal.strategy_key)
         if not users:
             return

@@ -105,6 +105,13 @@ class TradingFloor:
         for users in self.subscribers.values():
             users.pop(user_id, None)
 
+    def release(self, user_id: str) -> None:
+        """Another host has this user now."""
+        trader = self.traders.get(user_id)
+        if trader is not None:
+            self._router.release(trader.state.orders.values())
+            self.dismiss(user_id)
+
     def refresh(self, trader: UserTrader) -> None:
         """Route the signals of the subscriptions this trader has now."""
         wanted = {subscription.key for subscription in trader.state.config.subscriptions}
@@ -154,6 +161,16 @@ class TradingFloor:
         losses = self._joint_losses(prices)
         await self.run(losses, stopwatch)
         return bool(fills or touched or losses)
+
+    async def show(self, user_id: str, missed: Sequence[Prices], now: datetime) -> None:
+        """Prices that nobody has shown this one trader, oldest first."""
+        for quote in (quote for prices in missed for quote in prices.quotes):
+            trader = self.traders.get(user_id)
+            if trader is None:
+                return
+            for slot in [slot for slot in trader.state.slots if self._triggers.is_touched((user_id, slot), quote.instrument, quote.price)]:
+                event = PriceTouched(ts=now, slot=slot, instrument=quote.instrument, price=quote.price, bid=quote.bid, ask=quote.ask)
+                await self.run([(user_id, event)])
 
     async def wake_due(self, now: datetime, stopwatch: Stopwatch = NOT_MEASURED) -> bool:
         due = self._wakes.due(now)
@@ -253,10 +270,10 @@ class TradingFloor:
         elif order.leg is Leg.EXIT and stopwatch.tick_received_at_ns:
             self._outbox.sample("tick_to_exit_order", (time.time_ns() - stopwatch.tick_received_at_ns) / 1e6)
 
-    def find_again(self, trader: UserTrader, now: datetime) -> list[Answer]:
-        """What the desk says at once of a restored trader's open orders."""
-        slippage = trader.state.config.slippage_percent
-        events = self._router.find_again(trader.user_id, list(trader.state.orders.values()), now, slippage_percent=slippage)
+    def find_again(self, trader: UserTrader, now: datetime, missed: Sequence[Prices] = ()) -> list[Answer]:
+        """What the desk says at once of a restored trader's open orders, `missed` being what nobody has shown them."""
+        slippage, quotes = trader.state.config.slippage_percent, [quote for prices in missed for quote in prices.quotes]
+        events = self._router.find_again(trader.user_id, list(trader.state.orders.values()), now, quotes, slippage_percent=slippage)
         return [(trader.user_id, event) for event in events]
 
     def _apply_locally(self, trader: UserTrader, effect: Effect) -> None:

@@ -47,7 +47,13 @@ class ForAll(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     input: EngineInput
 
 
-HostMessage: TypeAlias = ForUser | ForAll
+class Release(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The user lives on another host now, which has written to his journal: watch him no longer."""
+
+    user_id: str
+
+
+HostMessage: TypeAlias = ForUser | ForAll | Release
 
 
 class RollCallAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +104,7 @@ __all__ = [
     "InboundSignal",
     "LatencySamples",
     "MarketRequest",
+    "Release",
     "RollCallAnswer",
     "SetStrategies",
     "SignalMessage",

@@ -97,6 +97,13 @@ class PaperExchange:
         )
         return True
 
+    def forget(self, order_id: str) -> None:
+        """As if it had never been here: its user has moved to another exchange, where it is placed again."""
+        entry = self._open.get(order_id)
+        if entry is not None:
+            self._finish(entry)
+        self._finished.pop(order_id, None)
+
     def on_quote(self, quote: Quote, ts: datetime) -> list[OrderEvent]:
         """Fills of this instrument's resting orders, oldest order first. Costs one lookup when there are none."""
         return [event for _, event in self.on_quotes((quote,), ts)]

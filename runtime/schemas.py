@@ -139,6 +139,10 @@ _BY_TYPE: Mapping[EventType, Fields] = {
         "strategy_key": Field(_TEXT, "PUBLISH_SIGNAL: what those subscribe to who follow it", optional=True),
         "duplicate": Field({"type": "boolean"}, "PUBLISH_SIGNAL: whether it had been published before and nothing was sent", optional=True),
         "subscribers": Field(_COUNT, "PUBLISH_SIGNAL: sessions that follow it", optional=True),
+        "from": Field(_TEXT, "MIGRATE_USER: host that had the user", optional=True),
+        "to": Field(_TEXT, "MIGRATE_USER: host that has the user now", optional=True),
+        "host": Field(_TEXT, "DRAIN_HOST: the host", optional=True),
+        "users": Field(_COUNT, "DRAIN_HOST: users that will move", optional=True),
         "repeated": _REPEATED,
     },
     EventType.COMMAND_REJECTED: {
@@ -195,6 +199,11 @@ _BY_TYPE: Mapping[EventType, Fields] = {
         "missing": Field({"type": "array", "items": _TEXT}, "hosts that have not answered yet"),
         "complete": Field({"type": "boolean"}, "whether none is missing"),
         "seconds": Field(_NUMBER, "since the call"),
+    },
+    EventType.HOST_DRAINED: {
+        "command_id": Field(_TEXT, "of the DRAIN_HOST"),
+        "host": Field(_TEXT, "which has no users left"),
+        "users": Field(_COUNT, "moved to other hosts"),
     },
     EventType.HEARTBEAT: {
         "status": Field(_STATUS, "of the session"),

@@ -74,6 +74,11 @@ class TriggerBook:
         if not levels.lows and not levels.highs:
             del self._levels[instrument]
 
+    def is_touched(self, owner: WatchOwner, instrument: InstrumentId, price: float) -> bool:
+        """Whether `price` reaches a level of this one owner; his watch stays."""
+        watched, low, high = self._watches.get(owner, (None, None, None))
+        return watched == instrument and ((low is not None and price <= low) or (high is not None and price >= high))
+
     def touched(self, instrument: InstrumentId, price: float) -> list[WatchOwner]:
         """Remove and return the owners whose levels `price` has reached, furthest level first."""
         levels = self._levels.get(instrument)

@@ -17,6 +17,9 @@ from runtime.session import SessionConfig
 from runtime.signal_engine import StrategySpec
 from runtime.signals import EXTERNAL
 
+HOSTS = "hosts"
+"""Document of the collection `platform` that says which hosts are closed."""
+
 _decode_config = msgspec.json.Decoder(SessionConfig).decode
 
 
@@ -29,6 +32,8 @@ class Sessions:
         self._dedicated_max = dedicated_max
         self._placements: dict[str, Placement] = {}
         self._configs: dict[str, SessionConfig] = {}
+        self.closed: set[str] = set()
+        """Hosts that take nobody in: they are drained."""
         self._load: Counter[str] = Counter()
         """host -> users."""
         self._subscribed: Counter[str] = Counter()
@@ -41,6 +46,8 @@ class Sessions:
     async def restore(self) -> None:
         for host_id in self.packed:
             await self._placer.ensure(Placement(host_id, PlacementKind.PACKED))
+        hosts = await self._store.get("platform", HOSTS) or {}
+        self.closed = set(hosts.get("closed", ())) & set(self.packed)
         for session in await self._store.find("sessions", {"active": True}):
             self._adopt(session)
         for placement in sorted(set(self._placements.values()), key=lambda placement: placement.host_id):
@@ -80,6 +87,30 @@ class Sessions:
         if stopped:
             await self.want_strategies()
 
+    async def move(self, user_id: str, placement: Placement) -> None:
+        """From now on he is to live there. Idempotent."""
+        config = self._configs.get(user_id)
+        if config is None:
+            return
+        await self._store.upsert("sessions", {user_id: {"host": placement.host_id, "placement": placement.kind}})
+        self._put(user_id, placement, config)
+        await self._placer.ensure(placement)
+
+    async def close_host(self, host_id: str) -> None:
+        await self._keep_closed(self.closed | {host_id})
+
+    async def open_host(self, host_id: str) -> None:
+        await self._keep_closed(self.closed - {host_id})
+
+    async def _keep_closed(self, closed: set[str]) -> None:
+        self.closed = closed & set(self.packed)
+        await self._store.upsert("platform", {HOSTS: {"closed": sorted(self.closed)}})
+
+    async def end_if_left(self, host_id: str) -> None:
+        """A process that was one user's own ends with his leaving."""
+        if host_id not in self.packed and not self._load[host_id]:
+            await self.end_host(host_id)
+
     async def end_host(self, host_id: str) -> None:
         await self._placer.remove(host_id)
         await report(self._bus, host_id, GONE)
@@ -98,7 +129,23 @@ class Sessions:
         placement = self._placements.get(user_id)
         if placement is not None:
             return placement.host_id
-        return self.packed[sum(user_id.encode()) % len(self.packed)]
+        return self._open_hosts[sum(user_id.encode()) % len(self._open_hosts)]
+
+    def is_running(self, user_id: str) -> bool:
+        return user_id in self._placements
+
+    def users_of(self, host_id: str) -> list[str]:
+        return sorted(user_id for user_id, placement in self._placements.items() if placement.host_id == host_id)
+
+    def place_anew(self, user_id: str) -> Placement:
+        """The emptiest packed host that is open and is not his own."""
+        own = self.host_of(user_id)
+        load = {host_id: self._load[host_id] for host_id in self._open_hosts if host_id != own}
+        return place(user_id, asked=PlacementKind.PACKED, dedicated_now=0, dedicated_max=0, packed_load=load)
+
+    @property
+    def _open_hosts(self) -> list[str]:
+        return [host_id for host_id in self.packed if host_id not in self.closed]
 
     def hosts(self) -> list[str]:
         return sorted({*self.packed, *(host_id for host_id, users in self._load.items() if users)})
@@ -116,7 +163,7 @@ class Sessions:
             asked=config.placement,
             dedicated_now=dedicated,
             dedicated_max=self._dedicated_max,
-            packed_load={host_id: self._load[host_id] for host_id in self.packed},
+            packed_load={host_id: self._load[host_id] for host_id in self._open_hosts},
         )
 
     def _put(self, user_id: str, placement: Placement, config: SessionConfig) -> None:

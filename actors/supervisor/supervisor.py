@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from loguru import logger
 
-from actors.placement import Placer
+from actors.placement import Placement, PlacementKind, Placer, dedicated_host
 from actors.routing import to_input
 from actors.supervisor.dispatch import Dispatcher
 from actors.supervisor.halts import Halts
 from actors.supervisor.intake import WAITING_MAX, Arrival, Intake
+from actors.supervisor.moves import Moves
 from actors.supervisor.sessions import Sessions
 from actors.supervisor.signals import PublishedSignals
 from actors.supervisor.subscriptions import SubscriptionCommand, paused, with_subscription, without
@@ -23,9 +25,11 @@ from runtime import channels
 from runtime.commands import (
     Catalogue,
     Command,
+    DrainHost,
     Halt,
     HaltAll,
     InvalidCommand,
+    MigrateUser,
     PauseSubscription,
     PublishSignal,
     RejectReason,
@@ -74,6 +78,7 @@ class Supervisor:
         self._intake = Intake(bus, clock)
         self._signals = PublishedSignals(bus, store)
         self._halts = Halts(bus, store, clock, self._dispatcher, hosts=self._sessions.hosts, host_of=self._sessions.host_of, voice=PLATFORM)
+        self._moves = Moves(store, clock, self._sessions, self._dispatcher, voice=PLATFORM)
         self._turn = asyncio.Lock()
 
     async def run(self) -> None:
@@ -86,6 +91,7 @@ class Supervisor:
         ):
             await self._sessions.restore()
             await self._halts.restore()
+            await self._moves.restore()
             tasks.create_task(self._intake.read_channel(commands))
             tasks.create_task(self._intake.read_stream())
             tasks.create_task(self._serve(self._intake.take, self._turn))
@@ -138,6 +144,10 @@ class Supervisor:
             case PublishSignal():
                 detail = await self._signals.publish(command.data, command_id=command_id, arrived_at=arrival.arrived_at)
                 detail["subscribers"] = self._sessions.subscribers(str(detail["strategy_key"]))
+            case DrainHost():
+                detail = await self._drain(command)
+            case MigrateUser():
+                return await self._moves.begin(command.user_id, self._destination(command), command_id)
             case StartTrading() | UpdateConfig():
                 config = await self._configured(command)
                 await self._sessions.configure(command.user_id, config)
@@ -156,6 +166,33 @@ class Supervisor:
             return config
         reference = await self._vault.put(command.user_id, config.broker, token.get_secret_value())
         return session_config(command, current, self._catalogue, credentials=reference)
+
+    def _destination(self, command: MigrateUser) -> Placement:
+        """Where a user may move to. Raises `InvalidCommand`: he does not run, is there already, or there is no such host."""
+        user_id, to = command.user_id, command.data.to
+        refuse = partial(InvalidCommand, action=command.action, user_id=user_id, command_id=command.command_id)
+        if not self._sessions.is_running(user_id):
+            raise refuse("user_id", "no session of this user is running", reason=RejectReason.NOT_RUNNING)
+        own = dedicated_host(user_id)
+        placement = Placement(own, PlacementKind.DEDICATED) if to in {"dedicated", own} else Placement(to, PlacementKind.PACKED)
+        known = [host_id for host_id in self._sessions.packed if host_id not in self._sessions.closed]
+        if placement.kind is PlacementKind.PACKED and to not in known:
+            raise refuse("data.to", f"must be one of {', '.join([*known, 'dedicated'])}", reason=RejectReason.UNKNOWN_HOST)
+        if placement.host_id == self._sessions.host_of(user_id):
+            raise refuse("data.to", "the user lives there already")
+        return placement
+
+    async def _drain(self, command: DrainHost) -> dict[str, object]:
+        host_id = command.data.host
+        refuse = partial(InvalidCommand, action=command.action, command_id=command.command_id)
+        if host_id not in self._sessions.packed:
+            raise refuse("data.host", f"must be one of {', '.join(self._sessions.packed)}", reason=RejectReason.UNKNOWN_HOST)
+        if command.data.undo:
+            await self._sessions.open_host(host_id)
+            return {"host": host_id, "users": 0}
+        if set(self._sessions.packed) <= self._sessions.closed | {host_id}:
+            raise refuse("data.host", "is the last packed host that is open: users would have nowhere to go")
+        return {"host": host_id, "users": await self._moves.drain(host_id, command.command_id)}
 
     async def _subscribed(self, command: SubscriptionCommand) -> EngineInput:
         """The engine makes the same change, or refuses it when the session does not run or does not follow this strategy."""
@@ -198,7 +235,11 @@ class Supervisor:
         while True:
             try:
                 async for _, payload in subscription:
-                    await self._dispatcher.acknowledge(payload.decode())
+                    key = payload.decode()
+                    await self._dispatcher.acknowledge(key)
+                    if self._moves.is_open(key):
+                        async with self._turn:  # nobody is configured while he is on his way
+                            await self._moves.acknowledged(key)
             except ServerUnavailable as error:
                 logger.warning("acknowledgements wait for Redis: {}", error)
 
@@ -210,6 +251,7 @@ class Supervisor:
                 async with self._turn:
                     await self._dispatcher.reroute_lost()
                     await self._halts.look_again()
+                    await self._moves.look_again()
                     if loop.time() >= release_at:  # reads every session: seldom
                         await self._sessions.release_stopped(self._dispatcher.busy_users())
                         release_at = loop.time() + RELEASE_SECONDS
@@ -219,7 +261,7 @@ class Supervisor:
 
 def _heard_by(command: Command) -> str:
     """Who hears the answer: commands about more than one user are answered under the platform's name."""
-    return PLATFORM if isinstance(command, Halt | Resume | HaltAll | ResumeAll | PublishSignal) else command.user_id
+    return PLATFORM if isinstance(command, Halt | Resume | HaltAll | ResumeAll | PublishSignal | DrainHost) else command.user_id
 
 
 def _target(command: Halt | Resume | HaltAll | ResumeAll) -> HaltTarget:

@@ -45,6 +45,10 @@ class PaperVenue:
         if not self._exchange.modify(order_id, limit_price=limit_price, stop_price=stop_price):
             raise OrderNotFound(f"order {order_id} is not working")
 
+    def forget(self, order_id: str) -> None:
+        """The order is another venue's from now on."""
+        self._exchange.forget(order_id)
+
     def on_quotes(self, quotes: Iterable[Quote], ts: datetime) -> list[tuple[str, OrderEvent]]:
         """(user id, fill) of resting orders of users without a `PaperBroker`; the others' fills go to their brokers."""
         own: list[tuple[str, OrderEvent]] = []

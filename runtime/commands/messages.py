@@ -17,7 +17,7 @@ from pydantic_core.core_schema import DecimalSchema
 
 from runtime.commands.data import Data, HaltData, NoData, StartData, StopData, SubscriptionData, UpdateData
 from runtime.commands.errors import InvalidCommand, RejectReason
-from runtime.commands.platform import HaltTargetData, ScopedHaltData, SignalData
+from runtime.commands.platform import DrainData, HaltTargetData, MoveData, ScopedHaltData, SignalData
 from runtime.commands.subscriptions import SubscriptionKey, UnsubscribeData
 from runtime.halts import HaltScope
 
@@ -44,6 +44,8 @@ class Action(StrEnum):
     HALT_ALL = "HALT_ALL"
     RESUME_ALL = "RESUME_ALL"
     PUBLISH_SIGNAL = "PUBLISH_SIGNAL"
+    MIGRATE_USER = "MIGRATE_USER"
+    DRAIN_HOST = "DRAIN_HOST"
     GET_STATUS = "GET_STATUS"
 
 
@@ -199,6 +201,20 @@ class PublishSignal(_PlatformMessage):
     data: SignalData
 
 
+class MigrateUser(_UserMessage):
+    """Move a running session to another host; its stops are watched all the while. Answered by the new host."""
+
+    action: Literal[Action.MIGRATE_USER]
+    data: MoveData
+
+
+class DrainHost(_PlatformMessage):
+    """Move everybody off a packed host and place nobody there any more. HOST_DRAINED tells when the last one has left."""
+
+    action: Literal[Action.DRAIN_HOST]
+    data: DrainData
+
+
 Command: TypeAlias = (
     StartTrading
     | StopTrading
@@ -216,6 +232,8 @@ Command: TypeAlias = (
     | HaltAll
     | ResumeAll
     | PublishSignal
+    | MigrateUser
+    | DrainHost
 )
 """A valid command; its `command_id` is never empty once parsed."""
 
@@ -239,6 +257,8 @@ _MODELS: Mapping[Action, type[Command]] = {
     Action.HALT_ALL: HaltAll,
     Action.RESUME_ALL: ResumeAll,
     Action.PUBLISH_SIGNAL: PublishSignal,
+    Action.MIGRATE_USER: MigrateUser,
+    Action.DRAIN_HOST: DrainHost,
     Action.GET_STATUS: GetStatus,
 }
 

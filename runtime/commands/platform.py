@@ -65,6 +65,21 @@ class ScopedHaltData(HaltTargetData):
     reason: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")] = "halted by an operator"
 
 
+HostName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,127}$")]
+
+
+class MoveData(Data):
+    to: HostName
+    """A packed host, such as `packed-1`, or `dedicated` for a process of the user's own."""
+
+
+class DrainData(Data):
+    host: HostName
+    """A packed host, such as `packed-1`."""
+    undo: bool = False
+    """Let users be placed there again."""
+
+
 class SignalData(Data):
     """What another program wants its followers to hold. Names may be written as `strategyId` or `strategy_id`."""
 

@@ -158,6 +158,7 @@ def eventful_day() -> list[PublicEvent]:
         RejectCommand(ts=at(9), command_id="c9", action="X", field="action", reason="unknown_action", detail="must be one of …"),
         RepeatCommand(ts=at(9), command_id="c3", accepted=True, outcome={"command_id": "c3", "action": "RESUME_TRADING"}),
         Announce(ts=at(9), event_type=EventType.ROLL_CALL, data=ROLL),
+        Announce(ts=at(9), event_type=EventType.HOST_DRAINED, data={"command_id": "c11", "host": "packed-0", "users": 3}),
         StopSession(ts=at(9), command_id="c10"),
     )
     for event in closing:

@@ -69,7 +69,7 @@ def test_the_kill_switch_needs_no_user(action: str) -> None:
 
 
 def test_every_other_action_needs_one() -> None:
-    for action in set(Action) - {Action.HALT_ALL, Action.RESUME_ALL, Action.HALT, Action.RESUME, Action.PUBLISH_SIGNAL}:
+    for action in set(Action) - {Action.HALT_ALL, Action.RESUME_ALL, Action.HALT, Action.RESUME, Action.PUBLISH_SIGNAL, Action.DRAIN_HOST}:
         assert refused(json.dumps({"action": action}).encode()).field == "user_id"
 
 
@@ -254,6 +254,8 @@ def is_command_or_refusal(message: bytes) -> None:
 
 
 NEEDED_DATA: dict[str, dict[str, object]] = {
+    "MIGRATE_USER": {"to": "packed-1"},
+    "DRAIN_HOST": {"host": "packed-1"},
     "HALT": {"scope": "user"},
     "RESUME": {"scope": "user"},
     "PUBLISH_SIGNAL": {"strategyId": "a", "symbol": "NSE:BANKNIFTY", "signal": "buy"},

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from actors.commands import canary
 from runtime.errors import InvalidInput, ShoalError
 
 COMMANDS: Mapping[str, str] = {
@@ -65,6 +66,7 @@ def options(
 for name, target in COMMANDS.items():
     module, _, function = target.partition(":")
     app.command(name)(getattr(import_module(module), function))
+app.add_typer(canary.app)
 
 
 def main() -> None:

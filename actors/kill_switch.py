@@ -8,10 +8,15 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from loguru import logger
 
+from actors.streams import unless_redis_is_away
+from actors.wire import RollCallAnswer, decode_halt, encode
+from runtime import channels
+from runtime.errors import ServerUnavailable
 from runtime.events import HaltTrading, ResumeTrading
 from runtime.halts import HaltScope, HaltTarget
-from runtime.ports import Store
+from runtime.ports import Bus, Store, Subscription
 from runtime.session import OnBreach
 from runtime.state import EngineState
 
@@ -48,6 +53,15 @@ class KillSwitch:
         if halt.command_id not in self._known:
             self._cried[halt.command_id] = halt.target
 
+    async def listen(self, subscription: Subscription) -> None:
+        """Hear every cry, ahead of all that waits in the inbox: orders that were decided and have not left must not leave."""
+        while True:
+            try:
+                async for _, payload in subscription:
+                    self.hear(decode_halt(payload))
+            except ServerUnavailable as error:
+                logger.warning("the kill switch waits for Redis: {}", error)
+
     def turn(self, event: HaltTrading | ResumeTrading) -> None:
         """A halt or its end, in its turn among the host's work."""
         self._known.append(event.command_id)
@@ -77,6 +91,12 @@ class KillSwitch:
         ]
         news += [ResumeTrading(ts=now, command_id="", target=target) for target in known - self._halts.keys()]
         return news
+
+
+async def answer_roll_call(bus: Bus, answer: RollCallAnswer) -> None:
+    """In a hash, where nobody can miss it, and on a channel for whoever waits."""
+    await unless_redis_is_away(bus.set_field(channels.roll_call(answer.command_id), answer.host_id, str(answer.traders).encode()))
+    await unless_redis_is_away(bus.publish(channels.ROLL_CALL, encode(answer)))
 
 
 def _from_document(document: Mapping[str, Any], now: datetime) -> HaltTrading:

@@ -15,6 +15,7 @@ from actors.inbound_signals import InboundSignals
 from actors.instrument_book import InstrumentBook
 from actors.market_progress import MARKET_STATISTICS, MarketProgress, MarketStatistics
 from actors.pace import Lockstep
+from actors.strategy_failures import note_failure
 from actors.wire import BeginSession, SetStrategies, SignalMessage, decode_instruments, decode_market_request, encode
 from runtime import channels
 from runtime.calendar import ExchangeCalendar
@@ -276,7 +277,7 @@ class MarketData:
                     await self._send_signal(outcome, noticed_at_ns)
                     sent = True
                 case StrategyFailed():
-                    logger.error("strategy {} failed and is off: {}", outcome.key, outcome.error)
+                    await note_failure(self._store, outcome)
         if sent:
             await self._publish(())
 

@@ -15,6 +15,7 @@ from actors.user_trader import UserTrader, fold
 from runtime.events import JournalRecord, SessionRecovered, SignalArrived
 from runtime.market import Prices
 from runtime.ports import Journal, Store
+from runtime.rollouts import Rollout, addressed
 
 TRADERS_AT_ONCE = 500
 CONTESTS_MAX = 20
@@ -25,10 +26,18 @@ class Recovery:
     """Restores traders on `floor`; servers are asked once for hundreds of them."""
 
     def __init__(
-        self, *, floor: TradingFloor, outbox: Outbox, journal: Journal, store: Store, kill_switch: KillSwitch, recent: Recent
+        self,
+        *,
+        floor: TradingFloor,
+        outbox: Outbox,
+        journal: Journal,
+        store: Store,
+        kill_switch: KillSwitch,
+        recent: Recent,
+        rollouts: Mapping[str, Rollout],
     ) -> None:
         self._floor, self._outbox, self._journal, self._store = floor, outbox, journal, store
-        self._kill_switch, self._recent = kill_switch, recent
+        self._kill_switch, self._recent, self._rollouts = kill_switch, recent, rollouts
 
     async def load(self, user_ids: Sequence[str], now: datetime) -> None:
         """Take the next epoch of each user, fold its state, and let it converge before it hears of anything new.
@@ -102,8 +111,9 @@ class Recovery:
 
     def _unheard(self, traders: Sequence[UserTrader], now: datetime) -> Iterator[Input]:
         """Signals that this host has passed on while the trader was on his way here."""
+        arrived = {trader.user_id: trader for trader in traders}
         for signal in self._recent.signals():
-            for trader in traders:
-                follows = trader.user_id in self._floor.subscribers.get(signal.strategy_key, ())
-                if follows and not trader.engine.has_seen(signal):
-                    yield trader.user_id, SignalArrived(ts=max(now, signal.ts), signal=signal)
+            for heard, users in addressed(signal, self._floor.subscribers, self._rollouts):
+                for user_id in users:
+                    if user_id in arrived and not arrived[user_id].engine.has_seen(heard):
+                        yield user_id, SignalArrived(ts=max(now, signal.ts), signal=heard)

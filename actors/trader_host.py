@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from random import Random
 
@@ -17,11 +18,12 @@ from loguru import logger
 from actors.answers import Answers
 from actors.desk import LiveDesk, PaperDesk
 from actors.inbox import Command, Inbox, Item, PriceBatch, Report, Silence
-from actors.kill_switch import KillSwitch
+from actors.kill_switch import KillSwitch, answer_roll_call
 from actors.outbox import Outbox
 from actors.pace import report
 from actors.recent import Recent
 from actors.recovery import Recovery
+from actors.rollouts import rollouts_in_force
 from actors.streams import is_after, unless_redis_is_away
 from actors.trading_floor import Stopwatch, TradingFloor, Turned
 from actors.user_trader import UserTrader
@@ -31,7 +33,7 @@ from actors.wire import (
     HostMessage,
     Release,
     RollCallAnswer,
-    decode_halt,
+    SetRollouts,
     decode_host_message,
     decode_prices,
     decode_signal,
@@ -43,6 +45,7 @@ from runtime.events import EngineInput, FeedChanged, HaltTrading, Heartbeat, Res
 from runtime.market import InstrumentId
 from runtime.orders import OrderEvent
 from runtime.ports import Bus, Clock, Journal, Store, Subscription
+from runtime.rollouts import Rollout, addressed
 from runtime.state import SessionStatus
 
 SNAPSHOT_EVERY = 100
@@ -85,9 +88,17 @@ class TraderHost:
         self._commands_cursor = "0"
         self._cursor_key, self._signals_cursor_key = f"shoal:cursor:{host_id}", f"shoal:cursor:{host_id}:signals"
         self._feed_up = True
+        self._rollouts: dict[str, Rollout] = {}
+        """By the baseline's key."""
         self._recent = Recent()
         self._recovery = Recovery(
-            floor=self.floor, outbox=self.outbox, journal=journal, store=store, kill_switch=self._kill_switch, recent=self._recent
+            floor=self.floor,
+            outbox=self.outbox,
+            journal=journal,
+            store=store,
+            kill_switch=self._kill_switch,
+            recent=self._recent,
+            rollouts=self._rollouts,
         )
         self._held: set[InstrumentId] = set()
         self._heartbeat = heartbeat
@@ -106,7 +117,7 @@ class TraderHost:
             asyncio.TaskGroup() as tasks,
         ):
             tasks.create_task(self.outbox.run())
-            tasks.create_task(self._hear_halts(halts))
+            tasks.create_task(self._kill_switch.listen(halts))
             await self._recover()
             tasks.create_task(self._read_prices(prices))
             tasks.create_task(self._read_commands())
@@ -121,6 +132,7 @@ class TraderHost:
         """Market, kill switch and cursors first; then every session placed here, reconciled before anything new is read."""
         await self._catch_up_with_market()
         await self._kill_switch.read(self._store, self._venue_time())
+        self._follow_rollouts(await rollouts_in_force(self._store))
         self._commands_cursor = (await self._bus.get_key(self._cursor_key) or b"0").decode()
         newest = await self._bus.last_id(channels.SIGNALS)
         self._signals_cursor = (await self._bus.get_key(self._signals_cursor_key) or newest.encode()).decode()
@@ -151,15 +163,6 @@ class TraderHost:
                     self._inbox.put_prices(time.time_ns(), decode_prices(payload))
             except ServerUnavailable as error:
                 logger.warning("prices wait for Redis: {}", error)
-
-    async def _hear_halts(self, subscription: Subscription) -> None:
-        """Ahead of everything that waits in the inbox: orders that were decided and have not left must not leave."""
-        while True:
-            try:
-                async for _, payload in subscription:
-                    self._kill_switch.hear(decode_halt(payload))
-            except ServerUnavailable as error:
-                logger.warning("the kill switch waits for Redis: {}", error)
 
     async def _mind_silence(self, speed: float) -> None:
         """Clock exits must not wait for a market-data actor that is dead."""
@@ -232,8 +235,14 @@ class TraderHost:
                 await self._for_user(user_id, msgspec.structs.replace(event, ts=self._venue_time()))
             case Release(user_id=user_id):
                 self.floor.release(user_id)
+            case SetRollouts(rollouts=rollouts):
+                self._follow_rollouts(rollouts)
         self._commands_cursor = command.entry_id
         await unless_redis_is_away(self._bus.set_key(self._cursor_key, command.entry_id.encode()))
+
+    def _follow_rollouts(self, rollouts: Iterable[Rollout]) -> None:
+        self._rollouts.clear()
+        self._rollouts.update((rollout.baseline, rollout) for rollout in rollouts)
 
     async def _for_all(self, event: EngineInput) -> None:
         if not isinstance(event, HaltTrading | ResumeTrading):
@@ -244,11 +253,8 @@ class TraderHost:
         await self._answer_roll_call(event)
 
     async def _answer_roll_call(self, event: HaltTrading | ResumeTrading) -> None:
-        """In a hash, where nobody can miss it, and on a channel for whoever waits."""
         traders = sum(event.target.concerns(user_id) for user_id in self.floor.traders)
-        answer = RollCallAnswer(command_id=event.command_id, host_id=self.host_id, traders=traders)
-        await unless_redis_is_away(self._bus.set_field(channels.roll_call(event.command_id), self.host_id, str(traders).encode()))
-        await unless_redis_is_away(self._bus.publish(channels.ROLL_CALL, encode(answer)))
+        await answer_roll_call(self._bus, RollCallAnswer(command_id=event.command_id, host_id=self.host_id, traders=traders))
 
     async def _for_user(self, user_id: str, event: EngineInput) -> None:
         if user_id not in self.floor.traders:
@@ -344,15 +350,13 @@ class TraderHost:
         message = decode_signal(payload)
         signal = message.signal
         self._recent.add_signal(signal)
-        users = self.floor.subscribers.get(signal.strategy_key)
-        if not users:
-            return
-        event = SignalArrived(ts=max(self._now or signal.ts, signal.ts), signal=signal)
-        waiting = [user_id for user_id in users if not self.floor.traders[user_id].engine.has_seen(signal)]
-        Random(signal.signal_id).shuffle(waiting)  # another order for every signal: nobody is always the last
         stopwatch = Stopwatch(candle_closed_at_ns=message.closed_at_ns)
-        await self.floor.run([(user_id, event) for user_id in waiting], stopwatch, encoded=encode(event).decode())
-        await self._report_held()
+        for heard, users in addressed(signal, self.floor.subscribers, self._rollouts):
+            event = SignalArrived(ts=max(self._now or signal.ts, signal.ts), signal=heard)
+            waiting = [user_id for user_id in users if not self.floor.traders[user_id].engine.has_seen(heard)]
+            Random(signal.signal_id).shuffle(waiting)  # another order for every signal: nobody is always the last
+            await self.floor.run([(user_id, event) for user_id in waiting], stopwatch, encoded=encode(event).decode())
+            await self._report_held()
 
     async def _tell_running(self, event: EngineInput) -> None:
         running = [user_id for user_id, trader in self.floor.traders.items() if trader.state.status is not SessionStatus.STOPPED]

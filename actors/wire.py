@@ -9,6 +9,7 @@ import msgspec
 
 from runtime.events import EngineInput, HaltTrading
 from runtime.market import InstrumentId, Prices
+from runtime.rollouts import Rollout
 from runtime.signal_engine import StrategySpec
 from runtime.signals import Side, Signal
 
@@ -53,7 +54,13 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     user_id: str
 
 
-HostMessage: TypeAlias = ForUser | ForAll | Release
+class SetRollouts(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """All roll-outs in force; those not named have ended."""
+
+    rollouts: tuple[Rollout, ...]
+
+
+HostMessage: TypeAlias = ForUser | ForAll | Release | SetRollouts
 
 
 class RollCallAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +113,7 @@ __all__ = [
     "MarketRequest",
     "Release",
     "RollCallAnswer",
+    "SetRollouts",
     "SetStrategies",
     "SignalMessage",
     "decode_halt",

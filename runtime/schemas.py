@@ -12,6 +12,7 @@ from runtime.commands import Action, command_schema
 from runtime.events import EventType, ExitReason, SkipReason
 from runtime.halts import HaltScope
 from runtime.orders import Leg, OrderType
+from runtime.rollouts import RolloutState
 from runtime.session import Mode
 from runtime.signals import OrderSide, Side
 from runtime.state import SessionStatus
@@ -36,7 +37,8 @@ def _nullable(schema: Schema) -> Schema:
 
 
 def _one_of(
-    values: Iterator[str] | type[SkipReason | ExitReason | Leg | OrderType | Mode | OrderSide | Side | SessionStatus | HaltScope],
+    values: Iterator[str]
+    | type[SkipReason | ExitReason | Leg | OrderType | Mode | OrderSide | Side | SessionStatus | HaltScope | RolloutState],
 ) -> Schema:
     return {"enum": [str(value) for value in values]}
 
@@ -143,6 +145,10 @@ _BY_TYPE: Mapping[EventType, Fields] = {
         "to": Field(_TEXT, "MIGRATE_USER: host that has the user now", optional=True),
         "host": Field(_TEXT, "DRAIN_HOST: the host", optional=True),
         "users": Field(_COUNT, "DRAIN_HOST: users that will move", optional=True),
+        "baseline": Field(_TEXT, "canary commands: key of the strategy whose followers are concerned", optional=True),
+        "candidate": Field(_TEXT, "canary commands: key of the strategy that a share of them hears", optional=True),
+        "share": Field({"type": "number", "minimum": 0, "maximum": 1}, "canary commands: of the followers", optional=True),
+        "state": Field(_one_of(RolloutState), "canary commands: what the roll-out is now", optional=True),
         "repeated": _REPEATED,
     },
     EventType.COMMAND_REJECTED: {
@@ -204,6 +210,13 @@ _BY_TYPE: Mapping[EventType, Fields] = {
         "command_id": Field(_TEXT, "of the DRAIN_HOST"),
         "host": Field(_TEXT, "which has no users left"),
         "users": Field(_COUNT, "moved to other hosts"),
+    },
+    EventType.ROLLOUT_CHANGED: {
+        "baseline": Field(_TEXT, "key of the strategy whose followers are concerned"),
+        "candidate": Field(_TEXT, "key of the strategy that a share of them hears"),
+        "share": Field({"type": "number", "minimum": 0, "maximum": 1}, "of the followers; 1 once promoted"),
+        "state": Field(_one_of(RolloutState), "what it is now"),
+        "reason": Field(_TEXT, "why, for people"),
     },
     EventType.HEARTBEAT: {
         "status": Field(_STATUS, "of the session"),

@@ -39,6 +39,8 @@ class Sessions:
         self._subscribed: Counter[str] = Counter()
         """strategy key -> subscriptions."""
         self._specs: dict[str, StrategySpec] = {}
+        self.candidates: Iterable[StrategySpec] = ()
+        """What roll-outs need besides."""
         self._sent: tuple[StrategySpec, ...] | None = None
 
     # --- start ---
@@ -117,7 +119,8 @@ class Sessions:
 
     async def want_strategies(self) -> None:
         """Tell the market data which strategies somebody follows; signals from outside come without one."""
-        wanted = tuple(self._specs[key] for key in sorted(self._specs) if self._specs[key].strategy != EXTERNAL)
+        specs = self._specs | {spec.key: spec for spec in self.candidates}
+        wanted = tuple(specs[key] for key in sorted(specs) if specs[key].strategy != EXTERNAL)
         if wanted != self._sent:
             await self._bus.append(channels.MARKET_CONTROL, encode(SetStrategies(specs=wanted)), max_length=1_000)
             self._sent = wanted
@@ -149,6 +152,13 @@ class Sessions:
 
     def hosts(self) -> list[str]:
         return sorted({*self.packed, *(host_id for host_id, users in self._load.items() if users)})
+
+    def spec(self, key: str) -> StrategySpec | None:
+        """The strategy of this key, if somebody follows it."""
+        return self._specs.get(key)
+
+    def followers(self, key: str) -> list[str]:
+        return [user_id for user_id, config in self._configs.items() if any(each.key == key for each in config.subscriptions)]
 
     def subscribers(self, key: str) -> int:
         """How many sessions follow this strategy."""

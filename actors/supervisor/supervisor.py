@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+import msgspec
 from loguru import logger
 
 from actors.placement import Placement, PlacementKind, Placer, dedicated_host
@@ -18,11 +19,13 @@ from actors.supervisor.dispatch import Dispatcher
 from actors.supervisor.halts import Halts
 from actors.supervisor.intake import WAITING_MAX, Arrival, Intake
 from actors.supervisor.moves import Moves
+from actors.supervisor.rollouts import Rollouts
 from actors.supervisor.sessions import Sessions
 from actors.supervisor.signals import PublishedSignals
 from actors.supervisor.subscriptions import SubscriptionCommand, paused, with_subscription, without
 from runtime import channels
 from runtime.commands import (
+    AbortCanary,
     Catalogue,
     Command,
     DrainHost,
@@ -31,11 +34,13 @@ from runtime.commands import (
     InvalidCommand,
     MigrateUser,
     PauseSubscription,
+    PromoteCanary,
     PublishSignal,
     RejectReason,
     Resume,
     ResumeAll,
     ResumeSubscription,
+    StartCanary,
     StartTrading,
     Subscribe,
     Unsubscribe,
@@ -44,17 +49,19 @@ from runtime.commands import (
     session_config,
     session_subscription,
 )
-from runtime.errors import ServerUnavailable
+from runtime.errors import InvalidConfig, ServerUnavailable
 from runtime.events import AcceptCommand, EngineInput, HaltTrading, RejectCommand, ResumeTrading
 from runtime.halts import HaltTarget
 from runtime.ports import Bus, Clock, Store, Vault
 from runtime.ports import Subscription as ChannelSubscription
+from runtime.rollouts import RolloutState
 from runtime.session import SessionConfig, Subscription
 
 PLATFORM = "_platform"
 """The user id under which answers that belong to no user are published."""
 RECONCILE_SECONDS = 2.0
 RELEASE_SECONDS = 30.0
+ROLLOUTS_SECONDS = 10.0
 
 
 class Supervisor:
@@ -79,6 +86,7 @@ class Supervisor:
         self._signals = PublishedSignals(bus, store)
         self._halts = Halts(bus, store, clock, self._dispatcher, hosts=self._sessions.hosts, host_of=self._sessions.host_of, voice=PLATFORM)
         self._moves = Moves(store, clock, self._sessions, self._dispatcher, voice=PLATFORM)
+        self._rollouts = Rollouts(bus, store, clock, self._sessions, self._dispatcher, voice=PLATFORM)
         self._turn = asyncio.Lock()
 
     async def run(self) -> None:
@@ -89,6 +97,7 @@ class Supervisor:
             self._bus.subscribe(channels.ROLL_CALL) as roll_call,
             asyncio.TaskGroup() as tasks,
         ):
+            await self._rollouts.restore()
             await self._sessions.restore()
             await self._halts.restore()
             await self._moves.restore()
@@ -144,6 +153,8 @@ class Supervisor:
             case PublishSignal():
                 detail = await self._signals.publish(command.data, command_id=command_id, arrived_at=arrival.arrived_at)
                 detail["subscribers"] = self._sessions.subscribers(str(detail["strategy_key"]))
+            case StartCanary() | PromoteCanary() | AbortCanary():
+                detail = await self._roll_out(command)
             case DrainHost():
                 detail = await self._drain(command)
             case MigrateUser():
@@ -181,6 +192,30 @@ class Supervisor:
         if placement.host_id == self._sessions.host_of(user_id):
             raise refuse("data.to", "the user lives there already")
         return placement
+
+    async def _roll_out(self, command: StartCanary | PromoteCanary | AbortCanary) -> dict[str, object]:
+        refuse = partial(InvalidCommand, action=command.action, command_id=command.command_id)
+        key, rollouts = command.data.strategy, self._rollouts
+        in_force = rollouts.in_force(key)
+        if isinstance(command, StartCanary):
+            baseline = self._sessions.spec(key)
+            if baseline is None:
+                raise refuse("data.strategy", "nobody follows a strategy of this key", reason=RejectReason.UNKNOWN_STRATEGY)
+            if in_force is not None:
+                raise refuse("data.strategy", f"has a roll-out that is {in_force.state}: abort that first")
+            name, parameters = command.data.candidate or baseline.strategy, command.data.parameters
+            try:
+                self._catalogue.create_strategy(name, parameters)
+            except InvalidConfig as error:
+                raise refuse(f"data.parameters.{error.field.removeprefix(f'{name}.')}", error.fix) from None
+            candidate = msgspec.structs.replace(baseline, strategy=name, parameters=dict(parameters))
+            if candidate.key == key:
+                raise refuse("data.parameters", "are the baseline's own")
+            return await rollouts.start(command.data, candidate)
+        if in_force is None:
+            raise refuse("data.strategy", "has no roll-out", reason=RejectReason.NO_ROLLOUT)
+        state = RolloutState.PROMOTED if isinstance(command, PromoteCanary) else RolloutState.ABORTED
+        return await rollouts.end(key, state, "by an operator")
 
     async def _drain(self, command: DrainHost) -> dict[str, object]:
         host_id = command.data.host
@@ -244,7 +279,7 @@ class Supervisor:
                 logger.warning("acknowledgements wait for Redis: {}", error)
 
     async def _keep_reconciling(self) -> None:
-        loop, release_at = asyncio.get_running_loop(), 0.0
+        loop, release_at, rollouts_at = asyncio.get_running_loop(), 0.0, 0.0
         while True:
             await self._clock.sleep(RECONCILE_SECONDS)
             try:
@@ -252,6 +287,9 @@ class Supervisor:
                     await self._dispatcher.reroute_lost()
                     await self._halts.look_again()
                     await self._moves.look_again()
+                    if loop.time() >= rollouts_at:  # reads the books of their followers
+                        await self._rollouts.look_again()
+                        rollouts_at = loop.time() + ROLLOUTS_SECONDS
                     if loop.time() >= release_at:  # reads every session: seldom
                         await self._sessions.release_stopped(self._dispatcher.busy_users())
                         release_at = loop.time() + RELEASE_SECONDS
@@ -261,7 +299,10 @@ class Supervisor:
 
 def _heard_by(command: Command) -> str:
     """Who hears the answer: commands about more than one user are answered under the platform's name."""
-    return PLATFORM if isinstance(command, Halt | Resume | HaltAll | ResumeAll | PublishSignal | DrainHost) else command.user_id
+    return PLATFORM if isinstance(command, _Platform) else command.user_id
+
+
+_Platform = Halt | Resume | HaltAll | ResumeAll | PublishSignal | DrainHost | StartCanary | PromoteCanary | AbortCanary
 
 
 def _target(command: Halt | Resume | HaltAll | ResumeAll) -> HaltTarget:

@@ -12,6 +12,7 @@ from runtime.commands.errors import InvalidCommand, RejectReason
 from runtime.commands.messages import (
     MAX_BYTES,
     URGENT,
+    AbortCanary,
     Action,
     Command,
     DrainHost,
@@ -21,12 +22,14 @@ from runtime.commands.messages import (
     MigrateUser,
     PauseSubscription,
     PauseTrading,
+    PromoteCanary,
     PublishSignal,
     Resume,
     ResumeAll,
     ResumeSubscription,
     ResumeTrading,
     SquareOff,
+    StartCanary,
     StartTrading,
     StopTrading,
     Subscribe,
@@ -35,13 +38,15 @@ from runtime.commands.messages import (
     command_schema,
     parse_command,
 )
-from runtime.commands.platform import SignalData
+from runtime.commands.platform import CanaryData, RollbackData, SignalData
 from runtime.commands.subscriptions import SubscriptionKey, UnsubscribeData
 
 __all__ = [
     "MAX_BYTES",
     "URGENT",
+    "AbortCanary",
     "Action",
+    "CanaryData",
     "Catalogue",
     "Command",
     "DrainHost",
@@ -54,14 +59,17 @@ __all__ = [
     "NoData",
     "PauseSubscription",
     "PauseTrading",
+    "PromoteCanary",
     "PublishSignal",
     "RejectReason",
     "Resume",
     "ResumeAll",
     "ResumeSubscription",
     "ResumeTrading",
+    "RollbackData",
     "SignalData",
     "SquareOff",
+    "StartCanary",
     "StartData",
     "StartTrading",
     "StopData",

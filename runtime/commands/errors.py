@@ -20,6 +20,7 @@ class RejectReason(StrEnum):
     LIVE_UNAVAILABLE = "live_unavailable"
     NOT_RUNNING = "not_running"
     NOT_SUBSCRIBED = "not_subscribed"
+    NO_ROLLOUT = "no_rollout"
     UNKNOWN_HOST = "unknown_host"
     OVERLOADED = "overloaded"
 

@@ -17,7 +17,7 @@ from pydantic_core.core_schema import DecimalSchema
 
 from runtime.commands.data import Data, HaltData, NoData, StartData, StopData, SubscriptionData, UpdateData
 from runtime.commands.errors import InvalidCommand, RejectReason
-from runtime.commands.platform import DrainData, HaltTargetData, MoveData, ScopedHaltData, SignalData
+from runtime.commands.platform import CanaryData, DrainData, HaltTargetData, MoveData, RolloutKey, ScopedHaltData, SignalData
 from runtime.commands.subscriptions import SubscriptionKey, UnsubscribeData
 from runtime.halts import HaltScope
 
@@ -46,6 +46,9 @@ class Action(StrEnum):
     PUBLISH_SIGNAL = "PUBLISH_SIGNAL"
     MIGRATE_USER = "MIGRATE_USER"
     DRAIN_HOST = "DRAIN_HOST"
+    START_CANARY = "START_CANARY"
+    PROMOTE_CANARY = "PROMOTE_CANARY"
+    ABORT_CANARY = "ABORT_CANARY"
     GET_STATUS = "GET_STATUS"
 
 
@@ -215,6 +218,27 @@ class DrainHost(_PlatformMessage):
     data: DrainData
 
 
+class StartCanary(_PlatformMessage):
+    """Let a share of a strategy's followers hear a candidate in its place, taken back by itself on a stated condition."""
+
+    action: Literal[Action.START_CANARY]
+    data: CanaryData
+
+
+class PromoteCanary(_PlatformMessage):
+    """Let all followers of the baseline hear the candidate."""
+
+    action: Literal[Action.PROMOTE_CANARY]
+    data: RolloutKey
+
+
+class AbortCanary(_PlatformMessage):
+    """Let all followers of the baseline hear the baseline again."""
+
+    action: Literal[Action.ABORT_CANARY]
+    data: RolloutKey
+
+
 Command: TypeAlias = (
     StartTrading
     | StopTrading
@@ -234,6 +258,9 @@ Command: TypeAlias = (
     | PublishSignal
     | MigrateUser
     | DrainHost
+    | StartCanary
+    | PromoteCanary
+    | AbortCanary
 )
 """A valid command; its `command_id` is never empty once parsed."""
 
@@ -259,6 +286,9 @@ _MODELS: Mapping[Action, type[Command]] = {
     Action.PUBLISH_SIGNAL: PublishSignal,
     Action.MIGRATE_USER: MigrateUser,
     Action.DRAIN_HOST: DrainHost,
+    Action.START_CANARY: StartCanary,
+    Action.PROMOTE_CANARY: PromoteCanary,
+    Action.ABORT_CANARY: AbortCanary,
     Action.GET_STATUS: GetStatus,
 }
 

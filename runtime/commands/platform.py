@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Self, TypeAlias
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
-from runtime.commands.data import Data, InstrumentName, Money
+from runtime.commands.data import Data, Fraction, InstrumentName, Money, Name, Parameters
 from runtime.halts import HaltScope
 from runtime.session import OnBreach
 from runtime.signals import Side
@@ -78,6 +79,36 @@ class DrainData(Data):
     """A packed host, such as `packed-1`."""
     undo: bool = False
     """Let users be placed there again."""
+
+
+class RollbackData(Data):
+    """When a roll-out is taken back by itself. null: not looked at. A candidate that fails is always taken back."""
+
+    pnl_worse_by: Money | None = None
+    """Realised per user, in account currency, below that of the baseline's followers."""
+    min_trades: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+    """Trades of the candidate before its P&L counts."""
+    skip_rate: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of its signals that its followers skipped."""
+    reject_rate: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of its entry orders that were rejected."""
+    min_signals: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+    """Signals heard by its followers before these rates count."""
+
+
+class RolloutKey(Data):
+    strategy: StrategyName
+    """Key of the strategy whose followers are concerned: the baseline."""
+
+
+class CanaryData(RolloutKey):
+    candidate: Name | None = None
+    """The candidate's strategy; null: the baseline's, with other parameters."""
+    parameters: Parameters = Field(default_factory=dict)
+    """The candidate's own, whole."""
+    share: Fraction = Decimal("0.1")
+    """Of the baseline's followers."""
+    rollback_if: RollbackData = RollbackData()
 
 
 class SignalData(Data):

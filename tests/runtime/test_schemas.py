@@ -125,6 +125,15 @@ ROLL: dict[str, object] = {
 }
 
 
+CHANGE: dict[str, object] = {
+    "baseline": "ema_cross:NSE:BANKNIFTY:1m:0e8c9e7d",
+    "candidate": "ema_cross:NSE:BANKNIFTY:1m:5f0c2a9b",
+    "share": 0.1,
+    "state": "rolled_back",
+    "reason": "the candidate failed",
+}
+
+
 def eventful_day() -> list[PublicEvent]:
     day = Day()
     config = SessionConfig(subscriptions=(SUBSCRIPTION,))
@@ -159,6 +168,7 @@ def eventful_day() -> list[PublicEvent]:
         RepeatCommand(ts=at(9), command_id="c3", accepted=True, outcome={"command_id": "c3", "action": "RESUME_TRADING"}),
         Announce(ts=at(9), event_type=EventType.ROLL_CALL, data=ROLL),
         Announce(ts=at(9), event_type=EventType.HOST_DRAINED, data={"command_id": "c11", "host": "packed-0", "users": 3}),
+        Announce(ts=at(9), event_type=EventType.ROLLOUT_CHANGED, data=CHANGE),
         StopSession(ts=at(9), command_id="c10"),
     )
     for event in closing:

@@ -69,7 +69,17 @@ def test_the_kill_switch_needs_no_user(action: str) -> None:
 
 
 def test_every_other_action_needs_one() -> None:
-    for action in set(Action) - {Action.HALT_ALL, Action.RESUME_ALL, Action.HALT, Action.RESUME, Action.PUBLISH_SIGNAL, Action.DRAIN_HOST}:
+    for action in set(Action) - {
+        Action.START_CANARY,
+        Action.PROMOTE_CANARY,
+        Action.ABORT_CANARY,
+        Action.HALT_ALL,
+        Action.RESUME_ALL,
+        Action.HALT,
+        Action.RESUME,
+        Action.PUBLISH_SIGNAL,
+        Action.DRAIN_HOST,
+    }:
         assert refused(json.dumps({"action": action}).encode()).field == "user_id"
 
 
@@ -256,6 +266,9 @@ def is_command_or_refusal(message: bytes) -> None:
 NEEDED_DATA: dict[str, dict[str, object]] = {
     "MIGRATE_USER": {"to": "packed-1"},
     "DRAIN_HOST": {"host": "packed-1"},
+    "START_CANARY": {"strategy": "ema_cross:NSE:BANKNIFTY:1m:0e8c9e7d"},
+    "PROMOTE_CANARY": {"strategy": "ema_cross:NSE:BANKNIFTY:1m:0e8c9e7d"},
+    "ABORT_CANARY": {"strategy": "ema_cross:NSE:BANKNIFTY:1m:0e8c9e7d"},
     "HALT": {"scope": "user"},
     "RESUME": {"scope": "user"},
     "PUBLISH_SIGNAL": {"strategyId": "a", "symbol": "NSE:BANKNIFTY", "signal": "buy"},

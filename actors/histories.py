@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from actors.candle_source import STORE, History
 from runtime.errors import InvalidInput
 from runtime.market import Candle, InstrumentId, Timeframe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from adapters.upstox.endpoints import Endpoints
     from runtime.ports import Feed
 
+OpenFeed: TypeAlias = "Callable[[], Awaitable[Feed]]"
+UPSTOX_TOKEN = "UPSTOX_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
 
-def histories(state: Path | None, feeds: Mapping[str, Callable[[], Feed]]) -> Callable[[str], History]:
+
+async def open_upstox(token: str | None = None, endpoints: Endpoints | None = None) -> Feed:
+    """A feed to read history from, with the master file of today. The token is that of the environment where none is given.
+
+    Raises:
+        InvalidInput: there is no token.
+        BrokerUnavailable, SessionExpired: Upstox does not answer, or not to this token.
+    """
+    token = token or os.environ.get(UPSTOX_TOKEN)
+    if not token:
+        raise InvalidInput(UPSTOX_TOKEN, None, "set this variable to an access token of Upstox; a read-only one is enough")
+    from adapters.clock import WallClock
+    from adapters.feeds.upstox import UpstoxFeed
+    from adapters.instruments.upstox import load_instruments
+    from adapters.upstox import UpstoxClient
+    from adapters.upstox.token import AccessToken
+
+    clock = WallClock()
+    client = UpstoxClient(AccessToken(token), endpoints)
+    try:
+        return UpstoxFeed(client, await load_instruments(client, clock.now().date()), clock)
+    except BaseException:
+        await client.close()
+        raise
+
+
+FEEDS: Mapping[str, OpenFeed] = {"upstox": open_upstox}
+
+
+def histories(state: Path | None, feeds: Mapping[str, OpenFeed] = FEEDS) -> Callable[[str], History]:
     """`store` is the running system's database (see `configs.running`); `feeds` opens a broker's feed by its name."""
 
     def named(name: str) -> History:
@@ -40,9 +71,9 @@ def _of_store(state: Path | None) -> History:
     return read
 
 
-def _of_feed(open_feed: Callable[[], Feed]) -> History:
+def _of_feed(open_feed: OpenFeed) -> History:
     async def read(instrument: InstrumentId, timeframe: Timeframe, start: datetime, end: datetime) -> list[Candle]:
-        feed = open_feed()
+        feed = await open_feed()
         try:
             return await feed.history(instrument, timeframe, start, end)
         finally:

@@ -124,7 +124,7 @@ class Sweep:
             if self._request.method != "grid"
             else grid_size(self._request.ranges)
         )
-        self._total = count * len(windows)
+        self._total = len(windows) * self._runs_of(count)
         return [self._window(number, days, count) for number, days in enumerate(windows)]
 
     def _window(self, window: int, days: Days, count: int) -> list[Trial]:
@@ -165,9 +165,7 @@ class Sweep:
             }
             valid = [number for number in running if figures[number].invalid is None]
             valid.sort(key=lambda number: (-score(figures[number], objective), number))
-            survivors = max(_SURVIVORS_MIN, -(-len(valid) // 2)) if share < 1.0 else 0
-            self._advance(len(running) - len(valid[:survivors]))
-            running = sorted(valid[:survivors])
+            running = sorted(valid[: _survivors(len(valid))])
         return [trials[number] for number in parameters]
 
     def _evaluate(self, window: int, rung: int, days: Days, parameters: Mapping[int, dict[str, Any]]) -> dict[int, TrialFigures]:
@@ -179,18 +177,29 @@ class Sweep:
             TrialTask(request=self._request.backtest, start=days.start, end=days.end, parameters=[parameters[number] for number in chunk])
             for chunk in chunks
         ]
-        shown = self._done
+        self._tell(len(parameters) - len(missing))
         for task, answers in self._pool.map(run_trials, self._candles, tasks):
             self._study.add({keys[number]: found for number, found in zip(chunks[task], answers, strict=True)})
-            shown += len(answers)
-            if self._told is not None and len(self._rungs) == 1:
-                self._told(shown, self._total)
+            self._tell(len(answers))
         return {number: self._study.found[key] for number, key in keys.items()}
 
-    def _advance(self, count: int) -> None:
-        self._done += count
+    def _runs_of(self, count: int) -> int:
+        """Runs that so many trials take, if all are possible and in one generation: near enough for a time that is left."""
+        runs = 0
+        for _ in self._rungs:
+            runs += count
+            count = min(count, _survivors(count))
+        return runs
+
+    def _tell(self, runs: int) -> None:
+        self._done += runs
         if self._told is not None:
-            self._told(self._done, self._total)
+            self._told(min(self._done, self._total), self._total)
+
+
+def _survivors(count: int) -> int:
+    """How many of a rung's trials go on to the next."""
+    return max(_SURVIVORS_MIN, -(-count // 2))
 
 
 def study_fingerprint(request: SweepRequest, candles: CandleArray, *windows: Days) -> str:

@@ -132,7 +132,7 @@ def read(request: CandleRequest, state: Path | None, *, quiet: bool) -> tuple[Ca
     from actors.candle_source import load_candles
     from actors.histories import histories
 
-    file, calendar = load_candles(request, histories(state, {}))
+    file, calendar = load_candles(request, histories(state))
     if not quiet:
         print_quality(file)
     return file, calendar

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from actors.candle_source import CandleRequest, History, guess_instrument, load_candles
-from actors.histories import histories
-from adapters.candle_files import Problem
+from actors.histories import histories, open_upstox
+from adapters.candle_files import Problem, from_candles
+from adapters.upstox.endpoints import Endpoints
+from configs.calendar import load_calendar
 from runtime.errors import InvalidInput, ServerUnavailable
 from runtime.market import IST, Candle, InstrumentId, Timeframe
 from tests.builders import at
+from tests.venues.upstox import UpstoxVenue
 
 DAY = date(2026, 11, 20)
 
@@ -117,14 +120,14 @@ def test_names_that_tell_the_instrument(name: str, instrument: str) -> None:
 
 def test_an_unknown_source_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InvalidInput, match=r"is neither a file nor a known source; known are store, upstox"):
-        histories(None, {"upstox": lambda: None})("moon")  # type: ignore[arg-type, dict-item, return-value]
+        histories(None)("moon")
 
 
 def test_the_store_needs_a_running_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("REDIS_URL", "MONGODB_URL", "SHOAL_STATE"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ServerUnavailable, match="nothing is running here"):
-        load_candles(CandleRequest(source="store:NSE:BANKNIFTY", start=DAY, end=DAY), histories(tmp_path, {}))
+        load_candles(CandleRequest(source="store:NSE:BANKNIFTY", start=DAY, end=DAY), histories(tmp_path))
 
 
 def test_times_of_a_history_may_be_of_any_zone() -> None:
@@ -141,3 +144,29 @@ def test_times_of_a_history_may_be_of_any_zone() -> None:
     loaded, _ = load_candles(CandleRequest(source="somewhere:NSE:BANKNIFTY", start=DAY, end=DAY), recorded(shifted, candle("09:16")))
 
     assert [(found.opened_at, found.volume) for found in loaded.candles()] == [(at("09:15"), 5.0), (at("09:16"), 0.0)]
+
+
+async def test_upstox_gives_its_history_over_its_own_protocol() -> None:
+    async with UpstoxVenue() as venue:
+        day = venue.clock.now.astimezone(IST).date()
+        endpoints = Endpoints(
+            api=venue.urls.rest,
+            orders=venue.urls.orders,
+            feed=venue.urls.feed,
+            portfolio=venue.urls.portfolio,
+            instruments=venue.urls.instruments,
+        )
+        history = histories(None, {"upstox": lambda: open_upstox(venue.token(), endpoints)})("upstox")
+        start = datetime.combine(day - timedelta(days=7), time(0), IST)
+        candles = await history("NSE:BANKNIFTY", Timeframe.M1, start, datetime.combine(day, time(0), IST))
+
+    assert len(candles) >= 375
+    assert {candle.instrument for candle in candles} == {"NSE:BANKNIFTY"}
+    loaded = from_candles(candles, "upstox:NSE:BANKNIFTY", calendar=load_calendar())
+    assert (len(loaded), loaded.report.count(Problem.OFF_SESSION)) == (len(candles), 0)
+
+
+def test_upstox_wants_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("UPSTOX_ACCESS_TOKEN", raising=False)
+    with pytest.raises(InvalidInput, match="UPSTOX_ACCESS_TOKEN = None: set this variable"):
+        load_candles(CandleRequest(source="upstox:NSE:BANKNIFTY", start=DAY, end=DAY), histories(None))

@@ -101,7 +101,8 @@ class CandleView {
     this.shown = this.frames.get(seconds);
     const at = Math.max(0, indexAbove(this.shown.time, middle) - 1);
     this.load(at);
-    this.chart.timeScale().setVisibleLogicalRange({ from: at - this.first - width / 2, to: at - this.first + width / 2 });
+    const to = Math.min(at - this.first + width / 2, this.end - this.first + 4);
+    this.chart.timeScale().setVisibleLogicalRange({ from: to - width, to });
     for (const button of $("resolution").children) button.setAttribute("aria-pressed", String(Number(button.dataset.seconds) === seconds));
     this.drawTrades();
     this.legend();

@@ -55,6 +55,8 @@ class Outbox:
         self._projecting = 0
         self._unpublished = _Overflow()
         self._unprojected = _Overflow()
+        self._flushed: dict[str, int] = {}
+        """Up to which seq users were projected out of turn."""
         self._samples: dict[str, list[float]] = {}
         self._holds = 0
         self._free = asyncio.Event()
@@ -111,6 +113,28 @@ class Outbox:
     async def drained(self) -> None:
         await self._drained.wait()
 
+    async def flush(self, user_id: str) -> None:
+        """Back when everything this user has said is published and projected; what waits of others is passed over.
+
+        It stays in the queues, and is passed over there when its turn comes.
+        """
+        while not self._drained.is_set():
+            if user_id in self._unpublished.users or user_id in self._unprojected.users:
+                await self._drained.wait()
+                return
+            events = [event for event in self._to_publish if event[0] == user_id]
+            texts = self._to_project.get(user_id, []) + [text for _, _, text in events]
+            try:
+                await self._bus.publish_events(events)
+                projected = [_decode_event(text) for text in texts]
+                await self._project(projected)
+                self._flushed.update({event.user_id: event.seq for event in projected})
+            except ServerUnavailable as error:
+                logger.warning("user {} waits until his events are out: {}", user_id, error)
+                await self._clock.sleep(RETRY_SECONDS)
+            else:
+                return
+
     async def run(self) -> None:
         while True:
             await self._news.wait()
@@ -118,6 +142,7 @@ class Outbox:
             while self._to_publish or self._to_project or self._unpublished.users or self._unprojected.users:
                 await self._free.wait()
                 await self._step()
+            self._flushed.clear()
             self._drained.set()
 
     async def _step(self) -> None:
@@ -166,6 +191,15 @@ class Outbox:
         users = list(islice(self._to_project, USERS_PROJECTED_AT_ONCE))
         counts = {user_id: len(self._to_project[user_id]) for user_id in users}
         events = [_decode_event(text) for user_id in users for text in self._to_project[user_id]]
+        await self._project([event for event in events if event.seq > self._flushed.get(event.user_id, 0)])
+        await self._send_samples()
+        for user_id in users:
+            texts = self._to_project.pop(user_id)
+            if later := texts[counts[user_id] :]:
+                self._to_project[user_id] = later
+        self._projecting -= sum(counts.values())
+
+    async def _project(self, events: Sequence[PublicEvent]) -> None:
         begun, changed = project(events)
         for collection, documents in begun.items():
             present = await self._store.insert_new(collection, documents)
@@ -173,12 +207,6 @@ class Outbox:
         for collection, documents in changed.items():
             await self._store.upsert(collection, documents)
         await self._store.upsert("sessions", {event.user_id: {"projected_seq": event.seq} for event in events})
-        await self._send_samples()
-        for user_id in users:
-            texts = self._to_project.pop(user_id)
-            if later := texts[counts[user_id] :]:
-                self._to_project[user_id] = later
-        self._projecting -= len(events)
 
     async def _send_samples(self) -> None:
         samples, self._samples = self._samples, {}

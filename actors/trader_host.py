@@ -275,7 +275,7 @@ class TraderHost:
         self.floor.refresh(trader)
         state = trader.state
         if state.is_idle:
-            await self.outbox.drained()  # a process of its own may be ended as soon as the session counts as inactive
+            await self.outbox.flush(user_id)  # a process of its own may be ended as soon as the session counts as inactive
         session = {"active": not state.is_idle, "status": state.status, "mode": state.config.mode, "updated_at": event.ts}
         await self._store.upsert("sessions", {user_id: session})
         command_id: str | None = getattr(event, "command_id", None)

@@ -71,7 +71,7 @@ async def fan_out(users: int, *, signals: int = SIGNALS, profiled: bool = False,
             if number >= WARM_UP:
                 after = stage.cpu_seconds()
                 cpu.append({name: after[name] - before[name] for name in after})
-                decided.append(stage.take_samples("signal_to_order"))
+                decided.append(await stage.samples("signal_to_order", users))
                 heard.append(_listen(stage.take_events(), closed_at_ns))
             await _close_positions(stage, market, users)
         evaluations = market.evaluations / (2 * (WARM_UP + signals))
@@ -108,7 +108,7 @@ async def _close_positions(stage: Stage, market: Market, users: int) -> None:
     await market.candle()
     await stage.published(EVENTS_PER_USER * users)
     await stage.quiet()
-    stage.take_samples("")
+    stage.drop_samples()
 
 
 def _listen(events: Sequence[tuple[float, bytes]], closed_at_ns: int) -> Heard:

@@ -139,9 +139,19 @@ class Stage:
         self.redis.delete(channels.EVENTS_STREAM)
         return found
 
-    def take_samples(self, kind: str) -> list[float]:
-        """Milliseconds that the hosts have measured since the last call; other kinds are dropped."""
-        entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.redis.xrange(channels.LATENCY))
+    def drop_samples(self) -> None:
         self.redis.delete(channels.LATENCY)
-        messages = [decode_latency(fields[b"m"]) for _, fields in entries]
-        return [value for message in messages if message.kind == kind for value in message.milliseconds]
+
+    async def samples(self, kind: str, count: int) -> list[float]:
+        """The next `count` milliseconds of this kind that the hosts have measured, fewer if they do not come; other kinds are dropped."""
+        found: list[float] = []
+        deadline = time.monotonic() + SETTLED_SECONDS_MAX
+        while True:
+            entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.redis.xrange(channels.LATENCY))
+            if entries:
+                self.redis.xdel(channels.LATENCY, *(entry_id for entry_id, _ in entries))
+            messages = [decode_latency(fields[b"m"]) for _, fields in entries]
+            found += [value for message in messages if message.kind == kind for value in message.milliseconds]
+            if len(found) >= count or time.monotonic() > deadline:
+                return found
+            await asyncio.sleep(POLL_SECONDS)

@@ -39,14 +39,14 @@ async def ticks(users: int, *, ticks: int = TICKS, on_progress: Progress) -> dic
             on_progress("ticks", number, WARM_UP + ticks)
             await stage.quiet()
             stage.take_events()
-            stage.take_samples("")
+            stage.drop_samples()
             touched = len(range(number, users, GROUPS))
             sent_at_ms = time.time_ns() / 1e6
             await market.quote(float(Decimal(str(PRICE)) - FIRST - STEP * number))
             await stage.published(EVENTS_PER_USER * touched)
             await stage.quiet()
             events = stage.take_events()
-            samples = stage.take_samples("tick_to_exit_order")
+            samples = await stage.samples("tick_to_exit_order", touched)
             if len(samples) != touched:
                 raise InternalError(f"tick {number} reached {touched} stops, {len(samples)} orders left")
             if number >= WARM_UP:

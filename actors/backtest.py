@@ -12,6 +12,7 @@ import msgspec
 
 from actors.backtest_setup import BacktestRequest, backtest_spec
 from actors.candle_source import CandleRequest, History, load_candles
+from actors.option_market import option_market
 from actors.strategy_source import create_strategy
 from adapters.backtest_report import DataQuality, Finding, Page, Section, backtest_page, write_page
 from adapters.candle_files import CandleFile, QualityReport
@@ -196,6 +197,7 @@ def run_on(request: BacktestRequest, file: CandleFile, calendar: ExchangeCalenda
         candles,
         create_strategy(request.strategy, request.parameters),
         calendar=calendar,
+        options=option_market(request, spec.instrument, candles),
         quality=file.report.lines(),
         progress=progress,
     )

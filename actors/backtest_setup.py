@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from pydantic import ValidationError
@@ -29,7 +29,9 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
     `strategy`: a name, or a file `my_strategy.py:MyStrategy`. `session`: settings as START_TRADING takes them, under all the
     others here. `risk`: fraction of the capital that a stopped-out trade may cost. `quantity`: units of every entry.
     `slippage`: `0.02%`, `2ticks`, `random:3` (up to 3 ticks, drawn from the seed) or two of them with a comma. `kind`,
-    `lot_size` and `tick_size` describe the instrument where its id does not tell.
+    `lot_size` and `tick_size` describe the instrument where its id does not tell. Of options on an index: `volatility` is
+    `realised`, a fraction a year, or a file of a volatility index; contracts expire each week or month on `expiry_weekday`
+    (0 is Monday).
     """
 
     strategy: str
@@ -48,6 +50,9 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
     kind: InstrumentKind | None = None
     lot_size: Decimal | None = None
     tick_size: Decimal | None = None
+    volatility: str = "realised"
+    expiry: Literal["weekly", "monthly"] = "weekly"
+    expiry_weekday: int = 3
 
 
 def backtest_spec(request: BacktestRequest, instrument: InstrumentId, timeframe: Timeframe) -> BacktestSpec:

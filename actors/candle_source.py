@@ -16,13 +16,14 @@ from adapters.candle_files import CandleFile, from_candles, read_candles
 from configs.calendar import calendar_for
 from runtime.calendar import ExchangeCalendar
 from runtime.errors import InvalidInput
-from runtime.market import Candle, InstrumentId, Timeframe
+from runtime.market import Candle, InstrumentId, Segment, Timeframe
 
 STORE = "store"
 History: TypeAlias = Callable[[InstrumentId, Timeframe, datetime, datetime], Awaitable[list[Candle]]]
 """Closed candles, ascending, start included, end not: `Store.read_candles` and `Feed.history` are of this shape."""
 
 _PAIR = re.compile(r"^([A-Z0-9]{2,10}?)[-_/]?(USDT|USDC|USD)(?=[_.]|$)")
+_AMERICAN = frozenset({"NYSE", "NASDAQ", "ARCA", "AMEX", "US"})
 _INDIAN = re.compile(r"^(BANKNIFTY|NIFTY|FINNIFTY|MIDCPNIFTY|SENSEX|INDIAVIX)")
 
 
@@ -67,7 +68,7 @@ def load_candles(request: CandleRequest, histories: Callable[[str], History]) ->
 
 def _from_file(request: CandleRequest, path: Path) -> tuple[CandleFile, ExchangeCalendar]:
     instrument = request.instrument or guess_instrument(path)
-    calendar = calendar_for(instrument)
+    calendar = exchange_calendar(instrument)
     file = read_candles(
         path,
         instrument if request.instrument is not None or not _INDIAN.match(path.name) else None,
@@ -82,13 +83,18 @@ def _from_file(request: CandleRequest, path: Path) -> tuple[CandleFile, Exchange
 
 
 async def _from_history(request: CandleRequest, history: History, instrument: InstrumentId) -> tuple[CandleFile, ExchangeCalendar]:
-    calendar = calendar_for(instrument)
+    calendar = exchange_calendar(instrument)
     if request.start is None or request.end is None:
         raise InvalidInput("--from/--to", None, f"say the first and the last day to read from {request.source}")
     first = datetime.combine(request.start - timedelta(days=request.warm_up), datetime.min.time(), calendar.zone)
     last = datetime.combine(request.end + timedelta(days=1), datetime.min.time(), calendar.zone)
     candles = await history(instrument, request.timeframe or Timeframe.M1, first.astimezone(UTC), last.astimezone(UTC))
     return from_candles(candles, request.source, calendar=calendar), calendar
+
+
+def exchange_calendar(instrument: InstrumentId) -> ExchangeCalendar:
+    """As `configs.calendar.calendar_for`, for shares of the United States too."""
+    return calendar_for(instrument, Segment.US if instrument.partition(":")[0] in _AMERICAN else None)
 
 
 def guess_instrument(path: Path) -> InstrumentId:

@@ -9,8 +9,9 @@ from typing import Any, Literal, Protocol, TypeVar
 import msgspec
 
 from actors.backtest_setup import BacktestRequest, backtest_spec
+from actors.candle_source import exchange_calendar
+from actors.option_market import option_market
 from actors.strategy_source import create_strategy
-from configs.calendar import calendar_for
 from runtime.backtest.candle_array import CandleArray
 from runtime.backtest.result import BacktestSpec, Lane
 from runtime.backtest.run import run_backtest
@@ -88,7 +89,7 @@ def run_trials(candles: CandleArray, task: TrialTask) -> list[TrialFigures]:
         else:
             figures[number] = _by_the_engine(spec, candles, request)
     if screened_spec is not None:
-        screen = Screen(screened_spec, candles, calendar=calendar_for(candles.instrument))
+        screen = Screen(screened_spec, candles, calendar=exchange_calendar(candles.instrument))
         table = screen.sweep([strategy for _, strategy in screened], threads=1)
         figures |= {number: _row(table, at) for at, (number, _) in enumerate(screened)}
     return [figures[number] for number in range(len(task.parameters))]
@@ -120,7 +121,8 @@ def score(figures: TrialFigures, objective: Objective) -> float:
 def _by_the_engine(spec: BacktestSpec, candles: CandleArray, request: BacktestRequest) -> TrialFigures:
     exact = msgspec.structs.replace(spec, lane=Lane.EXACT)
     strategy = create_strategy(request.strategy, request.parameters)
-    metrics = run_backtest(exact, candles, strategy, calendar=calendar_for(candles.instrument)).metrics
+    options = option_market(request, spec.instrument, candles)
+    metrics = run_backtest(exact, candles, strategy, calendar=exchange_calendar(candles.instrument), options=options).metrics
     return TrialFigures(
         trades=metrics.trades,
         wins=metrics.wins,

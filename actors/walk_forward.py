@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from actors.backtest import Backtest
 from actors.backtest_setup import BacktestRequest, backtest_spec
+from actors.candle_source import exchange_calendar
+from actors.option_market import option_market
 from actors.strategy_source import create_strategy
 from actors.study_file import StudyFile
 from actors.sweep import Days, Sweep, SweepRequest, Told, Trial, days_of, ranked, study_fingerprint
 from actors.trials import TaskPool
 from adapters.candle_files import CandleFile
-from configs.calendar import calendar_for
 from runtime.backtest.candle_array import CandleArray
 from runtime.backtest.result import BacktestResult, EquityCurve, TradeTable
 from runtime.backtest.run import run_backtest
@@ -132,7 +133,8 @@ def run_test(candles: CandleArray, request: BacktestRequest) -> BacktestResult:
     """What a worker does with a window's test days: the live engine, warmed up by all that is before them."""
     spec = backtest_spec(request, candles.instrument, candles.timeframe)
     strategy = create_strategy(request.strategy, request.parameters)
-    return run_backtest(spec, candles, strategy, calendar=calendar_for(candles.instrument))
+    options = option_market(request, spec.instrument, candles)
+    return run_backtest(spec, candles, strategy, calendar=exchange_calendar(candles.instrument), options=options)
 
 
 def join(results: Sequence[BacktestResult], fingerprint: str) -> BacktestResult:

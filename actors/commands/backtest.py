@@ -47,6 +47,9 @@ def backtest(
     kind: options.KindOption = None,
     lot_size: options.LotSizeOption = None,
     tick_size: options.TickSizeOption = None,
+    volatility: options.VolatilityOption = "realised",
+    expiry: options.ExpiryOption = "weekly",
+    expiry_weekday: options.WeekdayOption = 3,
     timeframe: options.TimeframeOption = None,
     zone: options.ZoneOption = None,
     label: options.LabelOption = None,
@@ -73,6 +76,7 @@ def backtest(
     request = make_request(
         strategy, settings, start=start, end=end, capital=capital, risk=risk, quantity=quantity, fees=fees, slippage=slippage,
         fill=fill, lane=lane, seed=seed, data=data, kind=kind, lot_size=lot_size, tick_size=tick_size,
+        volatility=volatility, expiry=expiry, expiry_weekday=expiry_weekday,
     )  # fmt: skip
     source = options.candle_request(candles, start=start, end=end, instrument=instrument, zone=zone, label=label, timeframe=timeframe)
     check_folder("--report", report)
@@ -115,6 +119,9 @@ def make_request(strategy: str, settings: list[str] | None, **given: Any) -> Bac
         fill=options.choice("--fill", given["fill"], {str(fill): fill for fill in FillModel}),
         lane=options.choice("--lane", given["lane"], {str(lane): lane for lane in Lane}),
         seed=given["seed"],
+        volatility=given["volatility"],
+        expiry=options.choice("--expiry", given["expiry"], {name: name for name in ("weekly", "monthly")}),
+        expiry_weekday=given["expiry_weekday"],
         kind=None if given.get("kind") is None else options.choice("--kind", given["kind"], kinds),
         **numbers,
     )

@@ -76,6 +76,16 @@ KindOption: TypeAlias = Annotated[
 ]
 LotSizeOption: TypeAlias = Annotated[str | None, typer.Option("--lot-size", help="Units of a lot; quantities are whole lots.")]
 TickSizeOption: TypeAlias = Annotated[str | None, typer.Option("--tick-size", help="Smallest step of a price.")]
+VolatilityOption: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--volatility", metavar="realised|0.2|FILE", help="Of option premiums: realised, a fraction a year, or a file of India VIX."
+    ),
+]
+ExpiryOption: TypeAlias = Annotated[
+    str, typer.Option("--expiry", metavar="weekly|monthly", help="Of the options that are traded on an index.")
+]
+WeekdayOption: TypeAlias = Annotated[int, typer.Option("--expiry-weekday", min=0, max=4, help="Day of expiry; 0 is Monday, 3 Thursday.")]
 
 
 def number(option: str, text: str | None) -> Decimal | None:

@@ -43,6 +43,9 @@ def walk_forward(
     kind: options.KindOption = None,
     lot_size: options.LotSizeOption = None,
     tick_size: options.TickSizeOption = None,
+    volatility: options.VolatilityOption = "realised",
+    expiry: options.ExpiryOption = "weekly",
+    expiry_weekday: options.WeekdayOption = 3,
     timeframe: options.TimeframeOption = None,
     zone: options.ZoneOption = None,
     label: options.LabelOption = None,
@@ -68,6 +71,7 @@ def walk_forward(
     base = make_request(
         strategy, settings, start=start, end=end, capital=capital, risk=risk, quantity=quantity, fees=fees, slippage=slippage,
         fill=fill, lane="exact", seed=seed, data=data, kind=kind, lot_size=lot_size, tick_size=tick_size,
+        volatility=volatility, expiry=expiry, expiry_weekday=expiry_weekday,
     )  # fmt: skip
     sweep = studies.sweep_request(base, vary, method=method, trials=trials, objective=objective, out_of_sample=0.0, prune=prune, seed=seed)
     request = WalkRequest(sweep=sweep, train=train, test=test, anchored=anchored)

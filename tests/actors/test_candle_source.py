@@ -95,6 +95,14 @@ def test_what_cannot_be_read_is_said(request_: CandleRequest, complaint: str) ->
         load_candles(request_, recorded())
 
 
+def test_an_american_share_trades_from_half_past_nine_in_new_york(tmp_path: Path) -> None:
+    rows = [f"2026-11-20 {clock}:00,1,1,1,1" for clock in ("09:29", "09:30", "09:31")]
+    file = write(tmp_path, "spy.csv", "datetime,Open,High,Low,Close", *rows)
+    loaded, _ = load_candles(CandleRequest(source=str(file), instrument="NYSE:SPY", zone="America/New_York"), recorded())
+
+    assert [f"{candle.opened_at:%H:%M}" for candle in loaded.candles()] == ["09:30", "09:31"]
+
+
 def test_a_zone_that_is_none_and_a_name_that_tells_nothing_are_questions(tmp_path: Path) -> None:
     file = write(tmp_path, "prices.csv", "date,Open,High,Low,Close", "2026-11-20 10:00,1,1,1,1", "2026-11-20 10:01,1,1,1,1")
 

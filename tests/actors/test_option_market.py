@@ -1,0 +1,72 @@
+"""The options of an index in a backtest: what is asked, what is usual, and what is refused."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from actors.backtest import backtest
+from actors.backtest_setup import BacktestRequest, describe_instrument
+from actors.option_market import option_market
+from runtime.backtest.candle_array import CandleArray
+from runtime.backtest.options import OptionMarket, realised_volatility
+from runtime.errors import InvalidInput
+from runtime.market import IST, InstrumentKind, Timeframe
+from tests.actors.test_backtest import waves
+from tests.adapters.backtest_report.results import candles
+
+WALK = candles(375 * 12)
+INDEX = CandleArray.of("NSE:BANKNIFTY", Timeframe.M1, IST, WALK.opened_at, np.column_stack([WALK.open, WALK.high, WALK.low, WALK.close]))
+
+
+def market(**asked: Any) -> OptionMarket:
+    request = BacktestRequest(strategy="index_options_scalper", **asked)
+    found = option_market(request, describe_instrument(request, "NSE:BANKNIFTY"), INDEX)
+    assert found is not None
+    return found
+
+
+def test_what_is_traded_itself_has_no_options() -> None:
+    request = BacktestRequest(strategy="ema_cross")
+    assert option_market(request, describe_instrument(request, "NSE:BANKNIFTY"), INDEX) is None
+
+
+def test_terms_are_the_usual_ones_of_the_index_unless_told() -> None:
+    assert (market().terms.strike_step, market().terms.lot_size) == (100.0, Decimal(15))
+    assert market(lot_size=Decimal(30)).terms.lot_size == 30
+    assert market().terms.expiries[:2] == (date(2024, 1, 4), date(2024, 1, 11))  # Thursdays
+    assert market(expiry_weekday=2).terms.expiries[0] == date(2024, 1, 3)
+    assert market(expiry="monthly").terms.expiries[0] == date(2024, 1, 25)
+
+
+def test_volatility_is_realised_fixed_or_that_of_an_index(tmp_path: Path) -> None:
+    file = tmp_path / "INDIAVIX.csv"
+    rows = "".join(f"20231229,09:{15 + minute},14,14,14,14\n" for minute in range(2))
+    file.write_text("Date,Time,Open,High,Low,Close\n" + rows, encoding="utf-8")
+
+    np.testing.assert_array_equal(market()._volatility, realised_volatility(INDEX))
+    assert set(market(volatility="0.25")._volatility.tolist()) == {0.25}
+    assert set(market(volatility=str(file))._volatility.tolist()) == {0.14}
+
+
+@pytest.mark.parametrize("text", ["absent.csv", "0", "-1", "nan", "20", "high"])
+def test_a_volatility_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="--volatility"):
+        market(volatility=text)
+
+
+def test_an_index_is_backtested_through_options_and_says_that_their_prices_are_made(tmp_path: Path) -> None:
+    run = backtest("index_options_scalper", waves(tmp_path), zone="Asia/Kolkata", capital=Decimal(1_000_000))
+
+    assert run.result.spec.instrument.kind is InstrumentKind.INDEX
+    assert run.result.synthetic
+    assert run.metrics["trades"] > 10
+    assert all(name.startswith("NSE:BANKNIFTY") and name[-2:] in {"CE", "PE"} for name in run.trades["instrument"])
+    assert (run.trades["quantity"] % 15 == 0).all()
+    run.write_report(tmp_path / "report.html")
+    assert any(line.startswith("SYNTHETIC") for line in run.result.assumptions)

@@ -4,6 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 KILLS ?= 40
 USERS ?= 8
+FAN_OUT_KILLS ?= 200
 SEED ?= 7
 
 .PHONY: help setup run test test-slow browser lint fmt bench chaos lock clean
@@ -51,6 +52,7 @@ bench: setup  ## measure what the README states; some of it with ONLY="latency d
 
 chaos: setup  ## kill processes at random and check the books
 	$(BIN)/python -m tests.faults.chaos --kills $(KILLS) --users $(USERS) --seed $(SEED) --json
+	$(BIN)/python -m tests.faults.fan_out --kills $(FAN_OUT_KILLS) --seed $(SEED) --json
 
 lock:  ## resolve pyproject.toml anew into requirements.lock, with hashes
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv

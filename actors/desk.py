@@ -7,10 +7,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+from actors.order_ledger import OrderLedger
 from adapters.brokers.paper import PaperVenue
 from runtime.engine.limits import SIGNAL_TIME_TO_LIVE
 from runtime.market import InstrumentId, Quote
-from runtime.orders import Leg, Order, OrderEvent, OrderRejected
+from runtime.orders import Leg, Order, OrderAccepted, OrderEvent, OrderRejected
 from runtime.paper import PaperExchange
 from runtime.session import Mode
 from runtime.state import OrderState
@@ -33,15 +34,19 @@ class LiveDesk(Protocol):
 class PaperDesk:
     """Orders in, order events out, at once. The journal is the truth for paper: after a restart `submit` the open orders again."""
 
-    def __init__(self) -> None:
+    def __init__(self, ledger: OrderLedger | None = None) -> None:
         self.quotes: dict[InstrumentId, Quote] = {}
         self._venue = PaperVenue(PaperExchange(), self)
+        self._ledger = ledger
 
     def quote(self, instrument: InstrumentId) -> Quote | None:
         return self.quotes.get(instrument)
 
     def submit(self, order: Order, ts: datetime, *, slippage_percent: Decimal) -> list[OrderEvent]:
-        return self._venue.submit_now(order, ts, slippage_percent=slippage_percent)
+        events = self._venue.submit_now(order, ts, slippage_percent=slippage_percent)
+        if self._ledger is not None and isinstance(events[0], OrderAccepted):
+            self._ledger.note(order)
+        return events
 
     def place_again(self, order: Order, ts: datetime, missed: Iterable[Quote], *, slippage_percent: Decimal) -> list[OrderEvent]:
         """An order out of another desk's book: first against the quotes, oldest first, that came while it was in nobody's."""
@@ -51,6 +56,8 @@ class PaperDesk:
             events = book.submit(order, quotes[0], ts, slippage_percent=slippage_percent)
             events += [event for quote in quotes[1:] for event in book.on_quote(quote, ts)]
             if not book.open_orders:
+                if self._ledger is not None:
+                    self._ledger.note(order)
                 return events
         return self.submit(order, ts, slippage_percent=slippage_percent)
 

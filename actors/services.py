@@ -12,6 +12,7 @@ import msgspec
 
 from actors.market_data import MarketData
 from actors.option_chain import OptionChainPoller
+from actors.order_ledger import OrderLedger
 from actors.placement import Placer
 from actors.process import prepare_for_many
 from actors.supervisor import Supervisor
@@ -56,6 +57,8 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     journal_retention: timedelta = timedelta(days=400)
     database: str = "shoal"
     profile: str = "paper"
+    ledger: str | None = None
+    """Folder in which each host notes the paper orders it accepts, apart from the journal; None: nowhere."""
 
 
 Ready: TypeAlias = Callable[[], None]
@@ -93,6 +96,7 @@ async def serve_trader_host(spec: RunSpec, host_id: str, ready: Ready) -> None:
         heartbeat=spec.heartbeat,
         housekeeping=spec.housekeeping,
         venue_speed=spec.speed,
+        ledger=None if spec.ledger is None else OrderLedger(Path(spec.ledger) / f"{host_id}.jsonl"),
     )
 
     def restored() -> None:

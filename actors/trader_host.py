@@ -19,6 +19,7 @@ from actors.answers import Answers
 from actors.desk import LiveDesk, PaperDesk
 from actors.inbox import Command, Inbox, Item, PriceBatch, Report, Silence
 from actors.kill_switch import KillSwitch, answer_roll_call
+from actors.order_ledger import OrderLedger
 from actors.outbox import Outbox
 from actors.pace import report
 from actors.recent import Recent
@@ -72,6 +73,7 @@ class TraderHost:
         housekeeping: timedelta = timedelta(minutes=1),
         venue_speed: float | None = None,
         live: LiveDesk | None = None,
+        ledger: OrderLedger | None = None,
     ) -> None:
         """`venue_speed`: venue seconds per second, by which the clock goes on when the market data falls silent (None: it waits)."""
         self.host_id = host_id
@@ -80,7 +82,7 @@ class TraderHost:
         self.outbox = Outbox(bus, store, clock, journal)
         self._answers = Answers(bus, store, journal)
         self._kill_switch = KillSwitch()
-        self.floor = TradingFloor(journal=journal, outbox=self.outbox, desk=PaperDesk(), live=live, kill_switch=self._kill_switch)
+        self.floor = TradingFloor(journal=journal, outbox=self.outbox, desk=PaperDesk(ledger), live=live, kill_switch=self._kill_switch)
         self._inbox = Inbox()
         self._now: datetime | None = None
         self._prices_seq: int | None = None

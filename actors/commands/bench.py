@@ -17,6 +17,7 @@ class Kind(StrEnum):
     TICKS = "ticks"
     COLD_START = "cold-start"
     MEMORY = "memory"
+    BACKTEST = "backtest"
     ALL = "all"
 
 
@@ -30,7 +31,7 @@ PlotOption = Annotated[
 
 
 def bench(
-    kind: Annotated[Kind, typer.Argument(metavar="fan-out|ticks|cold-start|memory|all", help="What to measure.")],
+    kind: Annotated[Kind, typer.Argument(metavar="fan-out|ticks|cold-start|memory|backtest|all", help="What to measure.")],
     users: UsersOption = None,
     signals: SignalsOption = None,
     plot: PlotOption = None,
@@ -46,6 +47,8 @@ def bench(
 
     - `shoal bench all --users 10000 --json`
 
+    - `shoal bench backtest --json`
+
     - `shoal bench fan-out --users 100 --users 1000 --users 10000 --plot scale.svg`
     """
     import json
@@ -55,7 +58,10 @@ def bench(
 
     if plot is not None and kind not in {Kind.FAN_OUT, Kind.ALL}:
         raise InvalidInput("--plot", str(plot), "is drawn from fan-out: measure `fan-out` or `all`")
-    kinds = [each for each in Kind if each is not Kind.ALL] if kind is Kind.ALL else [kind]
+    if kind is Kind.BACKTEST:
+        _backtest(as_json)
+        return
+    kinds = [each for each in Kind if each not in {Kind.ALL, Kind.BACKTEST}] if kind is Kind.ALL else [kind]
     results = {each: [_measure(each, count, signals, profiled=profiled) for count in users or [1_000]] for each in kinds}
     if plot is not None:
         plot.write_text(draw(results[Kind.FAN_OUT]), encoding="utf-8")
@@ -64,6 +70,24 @@ def bench(
         typer.echo(json.dumps(shown if kind is Kind.ALL else shown[str(kind)], indent=2))
     else:
         _print(results)
+
+
+def _backtest(as_json: bool) -> None:
+    """Half a million candles through both lanes, a sweep and a fleet; `python -m tests.benchmarks.backtest` adds other libraries."""
+    import json
+
+    from rich.console import Console
+
+    from actors.bench.backtest import backtest_figures
+
+    with Console(stderr=True).status("backtests over 500,000 candles"):
+        found = backtest_figures(500_000)
+    if as_json:
+        typer.echo(json.dumps(found | {"peers": {}}, indent=2))
+        return
+    for name, value in found["lanes"].items():
+        typer.echo(f"{name:<22} {value:>15,}")
+    typer.echo(f"{found['trades']:,} trades of the reversal, {found['sparse_trades']:,} of the sparse strategy, {found['rss_mb']} MB")
 
 
 def _measure(kind: Kind, users: int, count: int | None, *, profiled: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from actors.commands import canary
+from actors.commands import canary, instruments
 from runtime.errors import InvalidInput, ShoalError
 
 COMMANDS: Mapping[str, str] = {
@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = {
     "status": "actors.commands.status:status",
     "events": "actors.commands.events:events",
     "explain": "actors.commands.explain:explain",
+    "served": "actors.commands.served:served",
     "scan": "actors.commands.scan:scan",
     "backtest": "actors.commands.backtest:backtest",
     "sweep": "actors.commands.sweep:sweep",
@@ -67,6 +68,7 @@ for name, target in COMMANDS.items():
     module, _, function = target.partition(":")
     app.command(name)(getattr(import_module(module), function))
 app.add_typer(canary.app)
+app.add_typer(instruments.app)
 
 
 def main() -> None:

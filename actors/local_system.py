@@ -120,6 +120,7 @@ class LocalSystem:
             underlyings=self._venue.underlyings,
             starts_at=feed.now(),
             wait_for_begin=True,
+            lease_seconds=60.0,  # nobody else is there to take it
         )
         self._market_task = await self._start(self.market_data)
         return self

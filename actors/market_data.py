@@ -6,20 +6,22 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
 from loguru import logger
 
+from actors.execution_ledger import ExecutionLedger
 from actors.inbound_signals import InboundSignals
 from actors.instrument_book import InstrumentBook
+from actors.lease import LEASE_SECONDS, Lease
 from actors.market_progress import MARKET_STATISTICS, MarketProgress, MarketStatistics
+from actors.market_recorder import MarketRecorder, TicksKept
 from actors.pace import Lockstep
 from actors.strategy_failures import note_failure
 from actors.wire import BeginSession, SetStrategies, SignalMessage, decode_instruments, decode_market_request, encode
 from runtime import channels
 from runtime.calendar import ExchangeCalendar
-from runtime.errors import InvalidInput, ServerUnavailable
+from runtime.errors import InvalidInput
 from runtime.market import (
     Candle,
     FeedClock,
@@ -39,7 +41,6 @@ from runtime.signal_engine import SignalEngine, StrategyFailed, StrategySpec
 from runtime.signals import Signal
 from runtime.strategy import MarketContext
 
-SIGNALS_KEPT = 100_000
 WARM_UP = timedelta(days=7)
 SNAPSHOT_SECONDS = 1.0
 CLOCK_EVERY = timedelta(seconds=1)
@@ -60,6 +61,8 @@ class MarketData:
     index lends it volume, and is served as well; so is, from its first strategy on, whatever else the venue lists.
 
     `calendar_of` says when an instrument trades. `starts_at` is the venue's time before its first batch; None: the clock's.
+    Only the holder of the market's lease speaks: one that starts `by_force` takes it from whoever has it (a successor), one
+    that does not waits until it falls free (a standby).
     """
 
     def __init__(
@@ -77,6 +80,9 @@ class MarketData:
         strikes_each_side: int = 1,
         lockstep: bool = False,
         wait_for_begin: bool = False,
+        by_force: bool = True,
+        lease_seconds: float = LEASE_SECONDS,
+        ticks_kept: TicksKept = TicksKept.SERVED,
     ) -> None:
         self.ready = asyncio.Event()
         self.finished = asyncio.Event()
@@ -89,27 +95,37 @@ class MarketData:
         self._begin = asyncio.Event()
         if not wait_for_begin:
             self._begin.set()
+        self._by_force = by_force
+        self._lease = Lease(bus, clock, channels.MARKET_LEASE, seconds=lease_seconds)
+        self._ledger = ExecutionLedger(bus, store, clock, self._lease)
         self._books: dict[InstrumentId, InstrumentBook] = {}
         self._subscribed: set[InstrumentId] = set()
-        self._to_store: asyncio.Queue[Candle] = asyncio.Queue(maxsize=10_000)
+        self._recorder, self._ticks_kept = MarketRecorder(store, clock), ticks_kept
         self._now: datetime | None = None
         self._feed_up = True
         self._seq = 0
         self._barrier = 0
-        self._signals_id = "0"
         self._control_cursor = "0"
         self._snapshot_due = 0.0
         self._clock_due = _LONG_AGO
         self.statistics = MarketStatistics()
 
     async def run(self) -> None:
-        """Serve until the feed ends (a replay) or for ever (live)."""
+        """Serve until the feed ends (a replay) or for ever (live).
+
+        Raises:
+            LeaseLost: in a group; another process speaks for the market now, and this one must end.
+        """
         async with self._bus.subscribe(channels.CHAINS) as chains, asyncio.TaskGroup() as tasks:
+            await self._lease.take(by_force=self._by_force)
+            keeping = tasks.create_task(self._lease.keep())
             await self._restore()
             background = [
+                keeping,
+                tasks.create_task(self._ledger.run()),
                 tasks.create_task(self._read_control()),
                 tasks.create_task(self._read_chains(chains)),
-                tasks.create_task(self._write_candles()),
+                tasks.create_task(self._recorder.run()),
                 tasks.create_task(self._inbound.run(lambda: self._now, self._send_inbound)),
             ]
             if self._lockstep is not None:
@@ -126,7 +142,7 @@ class MarketData:
     # --- start ---
 
     async def _restore(self) -> None:
-        self._signals_id = await self._bus.last_id(channels.SIGNALS)
+        await self._ledger.resume()
         progress = await self._bus.get_key(channels.CLOCK)
         if progress is not None:
             earlier = _decode_progress(progress)
@@ -222,6 +238,8 @@ class MarketData:
                 case Tick():
                     moved[event.instrument] = Quote(event.instrument, event.price, event.bid, event.ask)
                     book = self._books.get(event.instrument)
+                    if self._ticks_kept is TicksKept.ALL or (book is not None and self._ticks_kept is TicksKept.SERVED):
+                        self._recorder.put_tick(event, self._lease.token)
                     if book is not None and (candle := book.add(event)) is not None:
                         closed.append(candle)
                 case FeedClock(ts=ts):
@@ -247,7 +265,7 @@ class MarketData:
             await self._reach_barrier(self._lockstep)
         noticed_at_ns = time.time_ns()
         for candle in closed:
-            self._to_store.put_nowait(candle)
+            self._recorder.put(candle)
             book = self._books[candle.instrument]
             day = book.day
             book.note_minute(candle)
@@ -269,7 +287,7 @@ class MarketData:
 
     async def _decide_on(self, book: InstrumentBook, frame: Candle, volume: float | None, noticed_at_ns: int) -> None:
         if frame.timeframe is not Timeframe.M1:
-            self._to_store.put_nowait(frame)
+            self._recorder.put(frame)
         sent = False
         for outcome in self._signals.on_candle(frame, book.context(frame, volume, self._quotes)):
             match outcome:
@@ -278,18 +296,16 @@ class MarketData:
                     sent = True
                 case StrategyFailed():
                     await note_failure(self._store, outcome)
+                    await self._ledger.note_failure(outcome)
         if sent:
             await self._publish(())
 
     async def _send_signal(self, signal: Signal, noticed_at_ns: int) -> None:
-        """Durable before it is sent; sent again after a crash it is the same signal, by its id."""
-        document: dict[str, Any] = msgspec.to_builtins(signal, builtin_types=(datetime,))
-        if await self._store.insert_once("signals", signal.signal_id, document):
+        """Sent again after a crash it is the same signal, by its id."""
+        if await self._ledger.execute(SignalMessage(signal=signal, closed_at_ns=noticed_at_ns)):
             self.statistics.signals += 1
             by_rule = self.statistics.signals_by_rule
             by_rule[signal.rule] = by_rule.get(signal.rule, 0) + 1
-        message = encode(SignalMessage(signal=signal, closed_at_ns=noticed_at_ns))
-        self._signals_id = await self._bus.append(channels.SIGNALS, message, max_length=SIGNALS_KEPT)
 
     async def _send_inbound(self, signal: Signal) -> None:
         """One that another program published: it is in the store already."""
@@ -317,7 +333,7 @@ class MarketData:
                 "feed gap {} to {} ({}): {} candles of {} filled from history", gap.start, gap.end, gap.reason, len(missed), name
             )
             for candle in missed:
-                self._to_store.put_nowait(candle)
+                self._recorder.put(candle)
             lent = await self._lent(book, gap.start, gap.end)
             for minute in missed:
                 for frame, volume in book.frames(minute, lent.get(minute.opened_at, minute.volume)):
@@ -340,7 +356,9 @@ class MarketData:
             return
         self._seq += 1
         self._clock_due = self._now + CLOCK_EVERY
-        prices = Prices(seq=self._seq, ts=self._now, quotes=quotes, signals_id=self._signals_id, barrier=barrier, feed_up=self._feed_up)
+        prices = Prices(
+            seq=self._seq, ts=self._now, quotes=quotes, signals_id=self._ledger.newest_id, barrier=barrier, feed_up=self._feed_up
+        )
         await self._bus.publish(channels.PRICES, encode(prices))
 
     async def _reach_barrier(self, lockstep: Lockstep) -> None:
@@ -356,7 +374,7 @@ class MarketData:
         if self._now is None or not (at_minute or now >= self._snapshot_due):
             return
         self._snapshot_due = now + SNAPSHOT_SECONDS
-        latest = Prices(seq=self._seq, ts=self._now, quotes=tuple(self._quotes.values()), signals_id=self._signals_id)
+        latest = Prices(seq=self._seq, ts=self._now, quotes=tuple(self._quotes.values()), signals_id=self._ledger.newest_id)
         await self._bus.set_key(channels.PRICES_LATEST, encode(latest))
         minute = self._now.replace(second=0, microsecond=0)
         await self._bus.set_key(channels.CLOCK, encode(MarketProgress(minute, self._seq, self._barrier)))
@@ -369,21 +387,6 @@ class MarketData:
         statistics.ts = self._now
         await self._bus.set_key(MARKET_STATISTICS, encode(statistics))
 
-    async def _write_candles(self) -> None:
-        while True:
-            candles = [await self._to_store.get()]
-            while not self._to_store.empty():
-                candles.append(self._to_store.get_nowait())
-            while True:
-                try:
-                    await self._store.write_candles(candles)
-                    break
-                except ServerUnavailable as error:
-                    logger.warning("{} candles wait for the store: {}", len(candles), error)
-                    await self._clock.sleep(1.0)
-            for _ in candles:
-                self._to_store.task_done()
-
     async def _finish(self) -> None:
         """The feed has ended: the last minute is decided, every participant has followed, all candles are kept."""
         if self._now is not None:
@@ -392,7 +395,8 @@ class MarketData:
                 await self._on_minute(closed)
         if self._lockstep is not None:
             await self._reach_barrier(self._lockstep)
-        await self._to_store.join()
+        await self._recorder.settle(self._lease.token)
+        await self._ledger.settled()
         self.statistics.finished = True
         await self._publish_statistics()
         self.finished.set()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from actors.market_data import MarketData
+from actors.market_recorder import TicksKept
 from actors.option_chain import OptionChainPoller
 from actors.order_ledger import OrderLedger
 from actors.placement import Placer
@@ -55,6 +56,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     housekeeping: timedelta = timedelta(minutes=1)
     events_kept_max: int = 1_000_000
     journal_retention: timedelta = timedelta(days=400)
+    ticks_kept: TicksKept = TicksKept.SERVED
     database: str = "shoal"
     profile: str = "paper"
     ledger: str | None = None
@@ -144,6 +146,7 @@ async def serve_market_data(spec: RunSpec, ready: Ready) -> None:
         starts_at=feed.now(),
         lockstep=spec.speed is None,
         wait_for_begin=spec.wait_for_begin,
+        ticks_kept=spec.ticks_kept,
     )
     await _serve(market_data.run(), market_data.ready.wait, ready)
 

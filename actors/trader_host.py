@@ -88,7 +88,7 @@ class TraderHost:
         self._prices_seq: int | None = None
         self._signals_cursor = "0"
         self._commands_cursor = "0"
-        self._cursor_key, self._signals_cursor_key = f"shoal:cursor:{host_id}", f"shoal:cursor:{host_id}:signals"
+        self._cursor_key, self._signals_cursor_key = f"shoal:cursor:{host_id}", channels.signals_cursor(host_id)
         self._feed_up = True
         self._rollouts: dict[str, Rollout] = {}
         """By the baseline's key."""

@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     snapshot_interval: timedelta = Field(default=timedelta(minutes=1), ge=timedelta(seconds=1))
     events_kept_max: int = Field(default=1_000_000, ge=1_000)
     """Length at which the public event stream is trimmed."""
+    ticks_kept: Literal["none", "served", "all"] = "served"
+    """Raw ticks in the store for a week: of the instruments that strategies run on, or of the options around the money as well."""
     journal_retention: timedelta = Field(default=timedelta(days=400), ge=timedelta(days=1))
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

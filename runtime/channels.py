@@ -38,6 +38,10 @@ PROGRESS = "shoal:progress"
 """Hash participant -> how far it has followed the market, for lockstep replay and `doctor`."""
 
 
+MARKET_LEASE = "shoal:lease:market"
+"""Held by the one market-data actor that speaks; the key beside it, `…:token`, counts how often it was given out."""
+
+
 def user_events(user_id: str) -> str:
     return f"{EVENTS}:{user_id}"
 
@@ -54,3 +58,8 @@ def roll_call(command_id: str) -> str:
 def host_inbox(host_id: str) -> str:
     """Stream of user commands routed to one trader host."""
     return f"shoal:host:{host_id}"
+
+
+def signals_cursor(host_id: str) -> str:
+    """Key with the newest entry of `SIGNALS` that a host has settled for all of its users."""
+    return f"shoal:cursor:{host_id}:signals"

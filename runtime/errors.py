@@ -16,6 +16,7 @@
     │       └── RateLimited       too many requests; `retry_after` seconds
     ├── AdapterUnavailable        an optional package is not installed; the message names the extra
     ├── Fenced                    another incarnation owns this user now: stop at once
+    ├── LeaseLost                 another process holds this lease now: stop at once
     ├── ServerUnavailable         Redis, MongoDB or Ray cannot be reached or started
     └── InternalError             our own bug; the trader that met it stops, the others go on
 """
@@ -137,6 +138,15 @@ class Fenced(ShoalError):
         self.user_id = user_id
         self.epoch = epoch
         super().__init__(f"session of user {user_id!r} at epoch {epoch} was taken over by a newer incarnation")
+
+
+class LeaseLost(ShoalError):
+    """Another process has taken this lease since: whatever was held by it must stop. `token` is the one that is stale."""
+
+    def __init__(self, lease: str, token: int) -> None:
+        self.lease = lease
+        self.token = token
+        super().__init__(f"lease {lease!r} was taken by another process since token {token} was given out")
 
 
 class ServerUnavailable(ShoalError):

@@ -78,6 +78,24 @@ class Bus(Protocol):
 
     async def delete_key(self, key: str) -> None: ...
 
+    async def take_lease(self, lease: str, holder: str, seconds: float, *, by_force: bool = False) -> int | None:
+        """Hold `lease` for `seconds` from now on; repeated by its holder, that renews it.
+
+        Returns the fencing token, greater than any given out for this lease before, the same one on renewal; None while
+        another holds it, unless taken `by_force`.
+        """
+        ...
+
+    async def append_under(self, lease: str, token: int, stream: str, payload: bytes, *, once: str, max_length: int) -> str:
+        """As `append`, by the holder of the newest token of `lease` only, checked by the server in the same step.
+
+        What was appended under the same `once` within a day is not appended again: its id is returned.
+
+        Raises:
+            LeaseLost: a newer token was given out.
+        """
+        ...
+
     async def publish_events(self, events: Sequence[tuple[str, int, str]]) -> None:
         """Publish (user_id, seq, event JSON) in order: stream, all-users channel and the user's channel, atomically per event.
 

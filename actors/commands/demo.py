@@ -89,6 +89,7 @@ def run_spec(
     """The profile's settings with the options laid over them. Raises `InvalidInput` naming the one that is wrong."""
     import os
 
+    from actors.market_recorder import TicksKept
     from actors.services import DEFAULT_SESSION, RunSpec, candles_for
     from configs.settings import Profile, load_settings
 
@@ -118,6 +119,7 @@ def run_spec(
         heartbeat=settings.heartbeat_interval,
         housekeeping=settings.snapshot_interval,
         events_kept_max=settings.events_kept_max,
+        ticks_kept=TicksKept(settings.ticks_kept),
         journal_retention=settings.journal_retention,
         database=settings.database,
         profile=profile,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from actors.client import Client
-    from runtime.ports import Journal, Store
+    from runtime.ports import Bus, Journal, Store
 
 T = TypeVar("T")
 
@@ -39,6 +39,7 @@ class Connection(NamedTuple):
     client: Client
     store: Store
     journal: Journal
+    bus: Bus
 
 
 @asynccontextmanager
@@ -54,7 +55,7 @@ async def connected(state: Path | None) -> AsyncGenerator[Connection]:
     store = MongoStore(running.mongodb_url, DATABASE, patience_seconds=PATIENCE_SECONDS)
     journal = MongoJournal(running.mongodb_url, DATABASE, patience_seconds=PATIENCE_SECONDS)
     try:
-        yield Connection(Client(bus), store, journal)
+        yield Connection(Client(bus), store, journal, bus)
     finally:
         await journal.close()
         await store.close()

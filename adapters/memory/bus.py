@@ -9,6 +9,7 @@ from typing import Self
 
 from adapters.memory.streams import Group, Stream, number_of
 from runtime import channels
+from runtime.errors import LeaseLost
 
 _UNREAD_MAX = 100_000
 _EVENTS_KEPT_MAX = 1_000_000
@@ -23,6 +24,14 @@ class MemoryServer:
         self.keys: dict[str, bytes] = {}
         self.hashes: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
         self.published: dict[str, int] = {}
+        self.leases: dict[str, Lease] = {}
+
+
+class Lease:
+    """Who holds it until when, by the event loop's clock, and how often it was given out."""
+
+    def __init__(self) -> None:
+        self.holder, self.until, self.token = "", 0.0, 0
 
 
 class MemorySubscription:
@@ -136,6 +145,26 @@ class MemoryBus:
     async def delete_key(self, key: str) -> None:
         for kind in (self.server.keys, self.server.hashes, self.server.streams):
             kind.pop(key, None)
+        if (lease := self.server.leases.get(key)) is not None:
+            lease.until = 0.0
+
+    async def take_lease(self, lease: str, holder: str, seconds: float, *, by_force: bool = False) -> int | None:
+        now, held = asyncio.get_running_loop().time(), self.server.leases.setdefault(lease, Lease())
+        is_free = held.until <= now
+        if held.holder != holder and not (is_free or by_force):
+            return None
+        if held.holder != holder or is_free:
+            held.holder, held.token = holder, held.token + 1
+        held.until = now + seconds
+        return held.token
+
+    async def append_under(self, lease: str, token: int, stream: str, payload: bytes, *, once: str, max_length: int) -> str:
+        if self.server.leases.setdefault(lease, Lease()).token > token:
+            raise LeaseLost(lease, token)
+        sent = self.server.hashes[f"{stream}:sent"]
+        if once not in sent:
+            sent[once] = (await self.append(stream, payload, max_length=max_length)).encode()
+        return sent[once].decode()
 
     async def publish_events(self, events: Sequence[tuple[str, int, str]]) -> None:
         published = self.server.published

@@ -28,15 +28,17 @@ COLLECTIONS: dict[str, Sequence[Index]] = {
     "broker_credentials": [Index(["user_id", "broker"])],  # envelopes sealed by the vault, never clear text
     "commands": [Index(["user_id", "-at"]), Index(["at"], keep=timedelta(days=7))],  # answered again for 24 h at least
     "signals": [Index(["strategy_key", "-ts"])],
+    "executions": [Index(["state", "ts"]), Index(["strategy_key", "-candle_time"]), Index(["ts"], keep=timedelta(days=30))],  # signal
     "execution_logs": [Index(["user_id", "-ts"]), Index(["signal_id"])],
     "orders": [Index(["user_id", "-ts"]), Index(["user_id", "status"]), Index(["broker_order_id"])],
     "order_logs": [Index(["order_id"]), Index(["user_id", "-ts"])],
     "trades": [Index(["user_id", "-ts"])],
     "positions": [Index(["user_id", "status"])],
-    "instruments": [Index(["underlying", "expiry", "strike"])],
+    "instruments": [Index(["underlying", "expiry", "strike"])],  # canonical symbol
+    "instrument_symbols": [Index(["broker", "key"]), Index(["instrument"])],  # broker:symbol, and broker:symbol:user for a user's own
     CANDLES: [],  # {i: instrument, t: timeframe, o: opened at}
     "ticks": [Index(["instrument", "ts"]), Index(["ts"], keep=timedelta(days=7))],
-    "option_chains": [Index(["underlying", "-taken_at"]), Index(["taken_at"], keep=timedelta(days=30))],
+    "option_chains": [Index(["underlying", "-ts"]), Index(["ts"], keep=timedelta(days=30))],
     "backtests": [Index(["user_id", "-ts"]), Index(["-ts"])],  # fingerprint
     "backtest_parts": [Index(["backtest", "number"])],  # long content of a result, {backtest}:{number}
     "outbox": [Index(["user_id", "seq"])],  # what could not be published yet

@@ -11,10 +11,13 @@ from adapters.redis_bus.groups import Entries, GroupReader, create_group, stream
 from adapters.redis_bus.publisher import Publisher
 from adapters.redis_bus.subscription import RedisSubscription
 from runtime import channels
+from runtime.errors import LeaseLost
 
 EVENTS_KEPT_MAX = 1_000_000
 _EVENTS_PER_CALL = 1_000  # one fsync for all of them; keeps a call of the script near 8 ms, as nothing else runs on the server meanwhile
 _PUBLISHED_SEQ = "shoal:seq"
+_ONCE_SECONDS = 86_400
+_GIVEN_OUT = ":token"  # beside a lease: how often
 
 _PUBLISH_EVENTS = """
 local published = {}
@@ -30,6 +33,27 @@ for i = 3, #ARGV, 3 do
   end
   published[user] = last
 end
+"""
+
+_TAKE_LEASE = """
+local holder = redis.call('GET', KEYS[1])
+if holder == ARGV[1] then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  return tonumber(redis.call('GET', KEYS[2]) or redis.call('INCR', KEYS[2]))
+end
+if holder and ARGV[3] == '0' then return false end
+redis.call('DEL', KEYS[1])
+redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
+return redis.call('INCR', KEYS[2])
+"""
+
+_APPEND_UNDER = """
+if tonumber(redis.call('GET', KEYS[1]) or 0) > tonumber(ARGV[1]) then return false end
+local sent = redis.call('GET', KEYS[3])
+if sent then return sent end
+local id = redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*', ARGV[3], ARGV[4])
+redis.call('SET', KEYS[3], id, 'EX', ARGV[5])
+return id
 """
 
 
@@ -56,7 +80,9 @@ class RedisBus:
         self._connection = Connection(url, patience_seconds)
         self._publisher = Publisher(self._connection)
         self._readers: dict[tuple[str, str, str], GroupReader] = {}
-        self._publish_events = self._connection.commands.register_script(_PUBLISH_EVENTS)
+        scripts = self._connection.commands
+        self._publish_events = scripts.register_script(_PUBLISH_EVENTS)
+        self._take_lease, self._append_under = scripts.register_script(_TAKE_LEASE), scripts.register_script(_APPEND_UNDER)
 
     async def publish(self, channel: str, payload: bytes) -> None:
         await self._publisher.publish(self._prefix + channel, payload)
@@ -119,6 +145,19 @@ class RedisBus:
 
     async def delete_key(self, key: str) -> None:
         await self._connection.run("DEL", self._prefix + key)
+
+    async def take_lease(self, lease: str, holder: str, seconds: float, *, by_force: bool = False) -> int | None:
+        keys = [self._prefix + lease, self._prefix + lease + _GIVEN_OUT]
+        arguments = [holder, int(seconds * 1000), int(by_force)]
+        return await self._connection.retrying(lambda: self._take_lease(keys=keys, args=arguments))
+
+    async def append_under(self, lease: str, token: int, stream: str, payload: bytes, *, once: str, max_length: int) -> str:
+        keys = [self._prefix + lease + _GIVEN_OUT, self._prefix + stream, f"{self._prefix}{stream}:{once}"]
+        arguments: list[str | int | bytes] = [token, max_length, entries.FIELD, payload, _ONCE_SECONDS]
+        entry_id = await self._connection.retrying(lambda: self._append_under(keys=keys, args=arguments))
+        if entry_id is None:
+            raise LeaseLost(lease, token)
+        return entry_id.decode()
 
     async def publish_events(self, events: Sequence[tuple[str, int, str]]) -> None:
         keys = [self._prefix + _PUBLISHED_SEQ, self._prefix + channels.EVENTS_STREAM]

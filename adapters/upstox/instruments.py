@@ -10,6 +10,7 @@ from decimal import Decimal
 import msgspec
 
 from runtime.errors import InvalidInput, InvalidMarketData
+from runtime.instruments import Listing
 from runtime.market import IST, Instrument, InstrumentId, InstrumentKind, Right
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -96,6 +97,10 @@ class InstrumentTable:
                 else:
                     self._futures.setdefault(instrument.underlying, {})[instrument.expiry] = instrument
 
+    def listings(self) -> list[Listing]:
+        """Everything, in the order of the file."""
+        return [Listing(instrument=instrument, key=self._keys[name]) for name, instrument in self._instruments.items()]
+
     def key(self, instrument: InstrumentId) -> str:
         """Raises `InvalidInput` for what Upstox does not list."""
         try:
@@ -151,7 +156,7 @@ def _instrument(row: MasterRow, last_of_month: Mapping[tuple[str, int, int], dat
     if expiry is None or not symbol or row.instrument_type not in {"FUT", "CE", "PE"}:
         return None
     is_monthly = last_of_month[symbol, expiry.year, expiry.month] == expiry
-    name = f"{exchange}:{symbol}{_expiry_code(expiry, is_monthly=is_monthly)}"
+    name = f"{exchange}:{symbol}{expiry_codes(expiry)[not is_monthly]}"
     if row.instrument_type == "FUT":
         return Instrument(
             id=f"{name}FUT",
@@ -165,7 +170,7 @@ def _instrument(row: MasterRow, last_of_month: Mapping[tuple[str, int, int], dat
     if not row.strike_price or row.strike_price <= 0:
         return None
     return Instrument(
-        id=f"{name}{_plain(row.strike_price)}{row.instrument_type}",
+        id=f"{name}{plain_strike(row.strike_price)}{row.instrument_type}",
         kind=InstrumentKind.OPTION,
         tick_size=tick,
         lot_size=lot,
@@ -177,11 +182,10 @@ def _instrument(row: MasterRow, last_of_month: Mapping[tuple[str, int, int], dat
     )
 
 
-def _expiry_code(expiry: date, *, is_monthly: bool) -> str:
-    if is_monthly:
-        return f"{expiry:%y}{_MONTHS[expiry.month - 1]}"
-    return f"{expiry:%y}{_WEEKLY_MONTHS[expiry.month - 1]}{expiry:%d}"
+def expiry_codes(expiry: date) -> tuple[str, str]:
+    """How the exchange writes an expiry in a contract's name: of a monthly contract, of a weekly one."""
+    return f"{expiry:%y}{_MONTHS[expiry.month - 1]}", f"{expiry:%y}{_WEEKLY_MONTHS[expiry.month - 1]}{expiry:%d}"
 
 
-def _plain(strike: float) -> str:
+def plain_strike(strike: float) -> str:
     return f"{strike:.2f}".rstrip("0").rstrip(".")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
+import pytest
+
 from runtime import channels
+from runtime.errors import LeaseLost
 from runtime.ports import Bus
 from tests.conftest import BusFactory
 
@@ -207,3 +210,50 @@ async def test_a_subscription_hears_again_after_its_server_was_killed(redis_buse
             await bus.publish("prices", b"after")
             await asyncio.wait([heard], timeout=0.05)
         assert await heard == ("prices", b"after")
+
+
+async def test_a_lease_has_one_holder_and_each_change_of_hands_a_greater_token(buses: BusFactory) -> None:
+    first, second = buses(), buses()
+    token = await first.take_lease("l", "one", 30)
+    assert token is not None
+
+    assert await second.take_lease("l", "two", 30) is None
+    assert await first.take_lease("l", "one", 30) == token  # renewed
+    taken = await second.take_lease("l", "two", 30, by_force=True)
+    assert taken is not None
+    assert taken > token
+    assert await first.take_lease("l", "one", 30) is None
+    assert await first.take_lease("another", "one", 30) is not None
+
+
+async def test_a_lease_that_is_not_renewed_falls_to_whoever_asks_next(buses: BusFactory) -> None:
+    first, second = buses(), buses()
+    token = await first.take_lease("l", "one", 0.05)
+    taken: int | None = None
+    while taken is None:
+        taken = await second.take_lease("l", "two", 30)
+    assert token is not None
+    assert taken > token
+
+
+async def test_what_is_said_under_a_lease_is_refused_once_another_has_taken_it(buses: BusFactory) -> None:
+    first, second = buses(), buses()
+    stale = await first.take_lease("l", "one", 30)
+    assert stale is not None
+    entry = await first.append_under("l", stale, "s", b"1", once="1", max_length=KEPT)
+    fresh = await second.take_lease("l", "two", 30, by_force=True)
+    assert fresh is not None
+
+    with pytest.raises(LeaseLost, match="'l'"):
+        await first.append_under("l", stale, "s", b"2", once="2", max_length=KEPT)
+    later = await second.append_under("l", fresh, "s", b"3", once="3", max_length=KEPT)
+    assert await second.append_under("l", fresh, "s", b"1", once="1", max_length=KEPT) == entry  # said before, by another
+    assert await first.read("s", "0") == [(entry, b"1"), (later, b"3")]
+
+
+async def test_an_expired_lease_that_nobody_took_still_speaks(buses: BusFactory) -> None:
+    bus = buses()
+    token = await bus.take_lease("l", "one", 0.001)
+    assert token is not None
+    await asyncio.sleep(0)
+    assert await bus.append_under("l", token, "s", b"1", once="1", max_length=KEPT)

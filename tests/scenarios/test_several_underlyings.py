@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from actors.local_system import LocalSystem
@@ -15,7 +16,7 @@ from runtime.events import PublicEvent
 from runtime.market import Candle, Timeframe
 
 SESSION = date(2026, 11, 20)
-BEFORE_OPEN = datetime(2026, 11, 19, 23, 59, tzinfo=UTC)
+BEFORE_OPEN = datetime(2026, 11, 20, 2, 59, tzinfo=UTC)
 BANKNIFTY, NIFTY, BITCOIN = "NSE:BANKNIFTY", "NSE:NIFTY", "BTC/USDT"
 FUTURE = "NSE:NIFTY26NOVFUT"
 ALL_DAY = {"protection": {"square_off": None, "exit_mode": "SIGNAL_ONLY"}}
@@ -34,12 +35,15 @@ def subscription(strategy: str, instrument: str, timeframe: str, **more: Any) ->
 
 
 async def play() -> Played:
-    venue = SimulatedVenue(*(SimulatedMarket(simulation(name, ticks_per_second=1)) for name in (BANKNIFTY, NIFTY, BITCOIN)))
+    seldom = [msgspec.structs.replace(simulation(name, ticks_per_second=1), seconds_per_tick=4) for name in (BANKNIFTY, NIFTY)]
+    longer = {SESSION: ((time(3), time(11)),)}  # an hour before and after the indexes, which trade from 03:45 to 10:00 UTC
+    coin = msgspec.structs.replace(simulation(BITCOIN, ticks_per_second=1), seconds_per_tick=4, special_sessions=longer)
+    venue = SimulatedVenue(*map(SimulatedMarket, (*seldom, coin)))
     async with LocalSystem(venue, VirtualClock(BEFORE_OPEN)) as system:
         for user in ("u0", "u1"):
             subscriptions = [subscription("index_options_scalper", BANKNIFTY, "1m"), subscription("index_options_scalper", NIFTY, "1m")]
             await system.send("START_TRADING", user, {"subscriptions": subscriptions})
-        for user, instrument, timeframe, quantity in (("future", FUTURE, "30m", "65"), ("coin", BITCOIN, "4h", "0.25")):
+        for user, instrument, timeframe, quantity in (("future", FUTURE, "30m", "65"), ("coin", BITCOIN, "1h", "0.25")):
             sizing = {"method": "fixed", "quantity": quantity}
             crossing = subscription(
                 "ema_cross", instrument, timeframe, params={"fast_period": 1, "slow_period": 2}, sizing=sizing, **ALL_DAY
@@ -54,7 +58,7 @@ async def play() -> Played:
             heard=await system.events(),
             evaluations=system.market_data.statistics.strategy_evaluations,
             signals=await system.store.find("signals", {}),
-            hours=await system.store.read_candles(BITCOIN, Timeframe.H4, *day),
+            hours=await system.store.read_candles(BITCOIN, Timeframe.H1, *day),
             halves=await system.store.read_candles(FUTURE, Timeframe.M30, *day),
         )
 
@@ -65,7 +69,7 @@ def day() -> Played:
 
 
 def test_each_strategy_runs_once_per_candle_of_its_instrument_whoever_subscribes(day: Played) -> None:
-    assert day.evaluations == 375 + 375 + 13 + 6  # two indexes by the minute, a future by the half hour, a coin by four hours
+    assert day.evaluations == 375 + 375 + 13 + 8  # two indexes by the minute, a future by the half hour, a coin by the hour
 
 
 def test_signals_of_each_instrument_reach_those_who_want_them_and_nobody_else(day: Played) -> None:
@@ -88,7 +92,7 @@ def test_options_of_both_indexes_the_future_and_the_coin_are_traded(day: Played)
 
 
 def test_longer_frames_are_kept_with_the_volume_of_what_is_traded(day: Played) -> None:
-    assert [f"{candle.opened_at:%H:%M}" for candle in day.hours] == ["00:00", "04:00", "08:00", "12:00", "16:00", "20:00"]
+    assert [f"{candle.opened_at:%H:%M}" for candle in day.hours] == [f"{hour:02d}:00" for hour in range(3, 11)]
     assert len(day.halves) == 13
     assert all(candle.volume for candle in (*day.hours, *day.halves))
 

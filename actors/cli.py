@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, str] = {
     "events": "actors.commands.events:events",
     "explain": "actors.commands.explain:explain",
     "served": "actors.commands.served:served",
+    "replay": "actors.commands.replay:replay",
     "scan": "actors.commands.scan:scan",
     "backtest": "actors.commands.backtest:backtest",
     "sweep": "actors.commands.sweep:sweep",
@@ -64,11 +65,11 @@ def options(
     """The option is taken out of the arguments before they are read, see `main`."""
 
 
+app.add_typer(instruments.app)
 for name, target in COMMANDS.items():
     module, _, function = target.partition(":")
     app.command(name)(getattr(import_module(module), function))
 app.add_typer(canary.app)
-app.add_typer(instruments.app)
 
 
 def main() -> None:

@@ -49,8 +49,6 @@ RESTART_STEP = 1_000_000
 """A restarted actor continues its counters this far ahead, so that nothing it says can be taken for old news."""
 
 _decode_chain = msgspec.json.Decoder(OptionChain).decode
-
-
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _decode_progress = msgspec.json.Decoder(MarketProgress).decode
 _decode_statistics = msgspec.json.Decoder(MarketStatistics).decode

@@ -45,7 +45,10 @@ COMMANDS: Mapping[str, str] = {
     "env": "actors.commands.platform:env",
     "schema": "actors.commands.schema:schema",
     "bench": "actors.commands.bench:bench",
+    "preflight": "actors.commands.preflight:preflight",
 }
+GROUPS: Mapping[str, str] = {"credentials": "actors.commands.credentials"}
+"""Commands with commands of their own."""
 BAD_INPUT, FAILURE, INTERRUPTED = 2, 1, 130
 
 app = typer.Typer(
@@ -70,6 +73,8 @@ for name, target in COMMANDS.items():
     module, _, function = target.partition(":")
     app.command(name)(getattr(import_module(module), function))
 app.add_typer(canary.app)
+for name, module in GROUPS.items():
+    app.add_typer(import_module(module).app, name=name)
 
 
 def main() -> None:

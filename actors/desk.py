@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
 from actors.order_ledger import OrderLedger
+from actors.user_trader import UserTrader
 from adapters.brokers.paper import PaperVenue
 from runtime.engine.limits import SIGNAL_TIME_TO_LIVE
+from runtime.events import EngineInput
 from runtime.market import InstrumentId, Quote
 from runtime.orders import Leg, Order, OrderAccepted, OrderEvent, OrderRejected
 from runtime.paper import PaperExchange
@@ -22,13 +24,23 @@ class LiveDesk(Protocol):
     through `TraderHost.deliver`.
     """
 
+    def attach(self, deliver: Callable[[str, EngineInput], None], now: Callable[[], datetime]) -> None:
+        """Once, by the host it works for: its inbox and its venue time."""
+        ...
+
+    def follow(self, trader: UserTrader) -> None:
+        """A trader is here, or its settings have changed. What became of the open orders of a new one is found out first."""
+        ...
+
     def submit(self, order: Order, ts: datetime) -> None: ...
 
     def cancel(self, order: Order, ts: datetime) -> None: ...
 
-    def reconcile(self, user_id: str, orders: Sequence[Order], ts: datetime) -> None:
-        """A trader has just been restored with these orders open: find out what became of them, and report it."""
+    def dismiss(self, user_id: str) -> None:
+        """The user is not here any more."""
         ...
+
+    async def close(self) -> None: ...
 
 
 class PaperDesk:
@@ -97,16 +109,11 @@ class OrderRouter:
             self._live.cancel(order, ts)
         return []
 
-    def find_again(
-        self, user_id: str, states: Sequence[OrderState], now: datetime, missed: Sequence[Quote], *, slippage_percent: Decimal
-    ) -> list[OrderEvent]:
-        """A restored trader's open orders. A live desk looks them up. The paper book they were in is gone, and the journal
-        knows what was in it: an entry that was to be cancelled, or whose signal has grown old meanwhile, is called off, the
-        others are placed again, also against the quotes `missed` in between.
+    def find_again(self, states: Sequence[OrderState], now: datetime, missed: Sequence[Quote], *, slippage_percent: Decimal) -> list[OrderEvent]:
+        """A restored trader's open paper orders. The paper book they were in is gone, and the journal knows what was in it: an
+        entry that was to be cancelled, or whose signal has grown old meanwhile, is called off, the others are placed again, also
+        against the quotes `missed` in between. Live ones the live desk has been looking for since it follows the trader.
         """
-        live = [state.order for state in states if state.order.mode is Mode.LIVE]
-        if live and self._live is not None:
-            self._live.reconcile(user_id, live, now)
         answers: list[OrderEvent] = []
         for state in states:
             order = state.order

@@ -9,8 +9,8 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
+from runtime.events import EngineInput
 from runtime.market import InstrumentId, Prices, Quote
-from runtime.orders import OrderEvent
 
 PRICES_WAITING_MAX = 1_000
 """Far above what a replay in lockstep sends between two barriers, so that only a host that lags behind a live market conflates."""
@@ -37,10 +37,10 @@ class Silence(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What a live broker said about an order of this user."""
+    """What a live broker said about an order or the account of this user."""
 
     user_id: str
-    event: OrderEvent
+    event: EngineInput
 
 
 Item: TypeAlias = PriceBatch | Command | Silence | Report

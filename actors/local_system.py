@@ -29,7 +29,7 @@ from adapters.simulated import (
     SimulatedVenue,
     as_venue,
 )
-from adapters.vault import EncryptedVault
+from adapters.vault import EncryptedVault, FixedKeys
 from runtime import channels
 from runtime.commands import Catalogue
 from runtime.events import PublicEvent
@@ -80,7 +80,7 @@ class LocalSystem:
     def __init__(self, market: SimulatedMarket | SimulatedVenue, clock: Clock, *, packed_hosts: int = 2, dedicated_max: int = 0) -> None:
         self.clock = clock
         self.bus, self.journal, self.store = MemoryBus(), MemoryJournal(), MemoryStore()
-        self.vault = EncryptedVault(self.store, bytes(32))
+        self.vault = EncryptedVault(self.store, FixedKeys(bytes(32)))
         self.placer = LocalPlacer(self)
         self._venue = venue = as_venue(market)
         self.master = SimulatedInstrumentMaster(venue)

@@ -88,45 +88,60 @@ class Servers:
 
 
 async def serve_trader_host(spec: RunSpec, host_id: str, ready: Ready) -> None:
-    servers = Servers(spec)
+    from actors.live_services import live_desk, settings_of
+
+    servers, clock = Servers(spec), WallClock()
+    live = live_desk(spec, servers, settings_of(spec), clock)
     host = TraderHost(
         host_id,
         bus=servers.bus,
         journal=servers.journal,
         store=servers.store,
-        clock=WallClock(),
+        clock=clock,
         heartbeat=spec.heartbeat,
         housekeeping=spec.housekeeping,
         venue_speed=spec.speed,
         ledger=None if spec.ledger is None else OrderLedger(Path(spec.ledger) / f"{host_id}.jsonl"),
+        live=None if live is None else live.desk,
     )
+    if live is not None:
+        live.hosts.append(host)
 
     def restored() -> None:
         prepare_for_many()
         ready()
 
-    await _serve(host.run(), host.ready.wait, restored)
+    await serve_until_ready(host.run(), host.ready.wait, restored)
 
 
 async def serve_supervisor(spec: RunSpec, placer: Placer, ready: Ready) -> None:
-    from adapters.vault import EncryptedVault, load_master_key
+    from actors.live_services import live_brokers, settings_of, vault_of
 
-    servers = Servers(spec)
+    servers, settings = Servers(spec), settings_of(spec)
+    brokers = live_brokers(settings) | {"paper"}
+    listed = frozenset(spec.underlyings) if settings.feed == "upstox" else build_venue(spec).listed()
     supervisor = Supervisor(
         bus=servers.bus,
         store=servers.store,
         clock=WallClock(),
         placer=placer,
-        catalogue=Catalogue(strategies=frozenset(REGISTRY), create_strategy=create, instruments=build_venue(spec).listed()),
-        vault=EncryptedVault(servers.store, load_master_key(Path(spec.state) / "vault.key")),
+        catalogue=Catalogue(
+            strategies=frozenset(REGISTRY), create_strategy=create, brokers=brokers, instruments=listed, native_stops=brokers
+        ),
+        vault=vault_of(spec, servers),
         packed_hosts=spec.packed_hosts,
         dedicated_max=spec.dedicated_max,
     )
-    await _serve(supervisor.run(), supervisor.ready.wait, ready)
+    await serve_until_ready(supervisor.run(), supervisor.ready.wait, ready)
 
 
 async def serve_market_data(spec: RunSpec, ready: Ready) -> None:
+    from actors.live_services import serve_upstox_market_data, settings_of
     from actors.market_progress import MarketProgress
+
+    if settings_of(spec).feed == "upstox":
+        await serve_upstox_market_data(spec, ready)
+        return
     from adapters.simulated import FreePacer, ScaledPacer, SimulatedFeed, SimulatedInstrumentMaster
 
     servers, clock, venue = Servers(spec), WallClock(), build_venue(spec)
@@ -148,17 +163,21 @@ async def serve_market_data(spec: RunSpec, ready: Ready) -> None:
         wait_for_begin=spec.wait_for_begin,
         ticks_kept=spec.ticks_kept,
     )
-    await _serve(market_data.run(), market_data.ready.wait, ready)
+    await serve_until_ready(market_data.run(), market_data.ready.wait, ready)
 
 
 async def serve_option_chain(spec: RunSpec, ready: Ready) -> None:
+    from actors.live_services import serve_upstox_option_chain, settings_of
     from adapters.simulated import SimulatedOptionChainSource
 
+    if settings_of(spec).feed == "upstox":
+        await serve_upstox_option_chain(spec, ready)
+        return
     servers, venue = Servers(spec), build_venue(spec)
     opens_at = venue.opens_at()
     source = SimulatedOptionChainSource(venue, lambda: poller.venue_time or opens_at)
     poller = OptionChainPoller(bus=servers.bus, store=servers.store, source=source, underlyings=venue.with_options())
-    await _serve(poller.run(), poller.ready.wait, ready)
+    await serve_until_ready(poller.run(), poller.ready.wait, ready)
 
 
 def build_venue(spec: RunSpec) -> SimulatedVenue:
@@ -186,7 +205,7 @@ def candles_for(spec: RunSpec) -> dict[date, list[Candle]] | None:
     return read_candles(spec.candles, spec.underlyings[0], start=first, end=last, calendar=load_calendar()).days
 
 
-async def _serve(run: Service, became_ready: Callable[[], Awaitable[object]], ready: Ready) -> None:
+async def serve_until_ready(run: Service, became_ready: Callable[[], Awaitable[object]], ready: Ready) -> None:
     task = asyncio.create_task(run)
     waiting = asyncio.ensure_future(became_ready())
     await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)

@@ -44,7 +44,6 @@ from runtime import channels
 from runtime.errors import Fenced, ServerUnavailable
 from runtime.events import EngineInput, FeedChanged, HaltTrading, Heartbeat, ResumeTrading, SignalArrived
 from runtime.market import InstrumentId
-from runtime.orders import OrderEvent
 from runtime.ports import Bus, Clock, Journal, Store, Subscription
 from runtime.rollouts import Rollout, addressed
 from runtime.state import SessionStatus
@@ -83,6 +82,8 @@ class TraderHost:
         self._answers = Answers(bus, store, journal)
         self._kill_switch = KillSwitch()
         self.floor = TradingFloor(journal=journal, outbox=self.outbox, desk=PaperDesk(ledger), live=live, kill_switch=self._kill_switch)
+        if live is not None:
+            live.attach(self.deliver, self._venue_time)
         self._inbox = Inbox()
         self._now: datetime | None = None
         self._prices_seq: int | None = None
@@ -113,6 +114,13 @@ class TraderHost:
 
     async def run(self) -> None:
         """Recover, then serve until cancelled."""
+        try:
+            await self._run()
+        finally:
+            if self.floor.live is not None:
+                await self.floor.live.close()
+
+    async def _run(self) -> None:
         async with (
             self._bus.subscribe(channels.PRICES) as prices,
             self._bus.subscribe(channels.HALTS) as halts,
@@ -189,8 +197,8 @@ class TraderHost:
                 cursor = entry_id
                 await self._inbox.put_command(entry_id, payload)
 
-    def deliver(self, user_id: str, event: OrderEvent) -> None:
-        """What a live broker reports of an order. Taken in the order of arrival, never dropped; call it on this host's own loop."""
+    def deliver(self, user_id: str, event: EngineInput) -> None:
+        """What a live broker reports of an order or of the account. Taken in the order of arrival, never dropped; call it on this host's own loop."""
         self._inbox.put(Report(user_id, event))
 
     async def _serve(self) -> None:

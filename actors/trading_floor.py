@@ -76,7 +76,7 @@ class TradingFloor:
         self.fenced: list[UserTrader] = []
         """Dismissed because a newer incarnation has written to their journals; for the host to draw its conclusion."""
         self._journal, self._outbox, self.desk = journal, outbox, desk
-        self._router = OrderRouter(desk, live)
+        self._router, self.live = OrderRouter(desk, live), live
         self.kill_switch = kill_switch or KillSwitch()
         self._triggers = TriggerBook()
         self._wakes = WakeUps()
@@ -104,6 +104,8 @@ class TradingFloor:
         self._with_orders.discard(user_id)
         for users in self.subscribers.values():
             users.pop(user_id, None)
+        if self.live is not None:
+            self.live.dismiss(user_id)
 
     def release(self, user_id: str) -> None:
         """Another host has this user now."""
@@ -120,6 +122,8 @@ class TradingFloor:
                 users.pop(trader.user_id, None)
         for key in wanted:
             self.subscribers.setdefault(key, {})[trader.user_id] = None
+        if self.live is not None:
+            self.live.follow(trader)
 
     def held_instruments(self) -> set[InstrumentId]:
         """What open positions and working orders need prices of."""
@@ -273,7 +277,7 @@ class TradingFloor:
     def find_again(self, trader: UserTrader, now: datetime, missed: Sequence[Prices] = ()) -> list[Answer]:
         """What the desk says at once of a restored trader's open orders, `missed` being what nobody has shown them."""
         slippage, quotes = trader.state.config.slippage_percent, [quote for prices in missed for quote in prices.quotes]
-        events = self._router.find_again(trader.user_id, list(trader.state.orders.values()), now, quotes, slippage_percent=slippage)
+        events = self._router.find_again(list(trader.state.orders.values()), now, quotes, slippage_percent=slippage)
         return [(trader.user_id, event) for event in events]
 
     def _apply_locally(self, trader: UserTrader, effect: Effect) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
+from configs.accounts import AccountEntry, UpstoxSettings
 from runtime.errors import InvalidConfig
 from runtime.market import InstrumentId
 
@@ -18,6 +19,7 @@ class Profile(StrEnum):
     DEMO = "demo"
     PAPER = "paper"
     LIVE = "live"
+    UPSTOX_SIM = "upstox-sim"
     BACKTEST = "backtest"
 
 
@@ -41,7 +43,7 @@ class Settings(BaseSettings):
 
     underlyings: tuple[InstrumentId, ...] = Field(default=("NSE:BANKNIFTY",), min_length=1)
     """What strategies may run on, with the futures of indexes. Environment: a JSON list."""
-    feed: Literal["simulated"] = "simulated"
+    feed: Literal["simulated", "upstox"] = "simulated"
     speed: float | None = Field(default=1.0, gt=0, allow_inf_nan=False)
     """Venue seconds per second of a simulated feed; None: as fast as every reader follows."""
     seed: int = 7
@@ -55,6 +57,10 @@ class Settings(BaseSettings):
     ticks_kept: Literal["none", "served", "all"] = "served"
     """Raw ticks in the store for a week: of the instruments that strategies run on, or of the options around the money as well."""
     journal_retention: timedelta = Field(default=timedelta(days=400), ge=timedelta(days=1))
+    upstox: UpstoxSettings | None = None
+    """None: Upstox is not offered. `{}` names the vendor's own addresses."""
+    accounts: dict[str, AccountEntry] = {}
+    """Live accounts that differ from the usual, by user id."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 

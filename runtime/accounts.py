@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 
 import msgspec
@@ -14,23 +13,24 @@ _ZERO = Decimal(0)
 
 
 class OpenOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as the trader knows it after a restart. `cost` is the sum of price × quantity of what it has seen filled."""
+    """An order as the trader knows it after a restart: what it has seen filled, and whether it has asked to cancel."""
 
     order: Order
     filled: Decimal = _ZERO
-    cost: Decimal = _ZERO
     cancel_requested: bool = False
 
 
 class AccountPosition(msgspec.Struct, frozen=True, kw_only=True):
     """What the account holds of one contract, whoever bought it. `quantity` in units, negative when sold short.
 
-    `average_price` is that of the open quantity, None where the broker does not say.
+    0: it was traded today and nothing is left. `average_price` is that of the open quantity, `last_price` the market's;
+    None where the broker does not say.
     """
 
     instrument: Instrument
     quantity: Decimal
     average_price: Decimal | None = None
+    last_price: Decimal | None = None
 
 
 class Funds(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,10 +47,3 @@ class PreflightCheck(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     passed: bool
     detail: str
-
-
-class AccountReport(msgspec.Struct, frozen=True, kw_only=True):
-    """All positions of an account at `ts`; a contract that is absent is not held."""
-
-    ts: datetime
-    positions: tuple[AccountPosition, ...]

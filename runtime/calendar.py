@@ -60,6 +60,16 @@ class ExchangeCalendar:
             if unexpected or any(later <= earlier for earlier, later in pairwise(edges)):
                 raise InvalidConfig(f"sessions of {day or 'a regular day'}", parts, "each part must end after it starts, before the next")
 
+    def extended(self, special: Mapping[date, Sequence[SessionTimes]]) -> ExchangeCalendar:
+        """The same calendar with these dates besides; where both name a date, the new one counts."""
+        return ExchangeCalendar(
+            zone=self.zone,
+            regular=self._regular[0],
+            weekdays=self._weekdays,
+            special={**self._special, **special},
+            exceptions=self._exceptions,
+        )
+
     def times(self, day: date) -> tuple[SessionTimes, ...]:
         """Wall-clock parts of the trading date's session; empty when the exchange is closed.
 

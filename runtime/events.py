@@ -278,9 +278,12 @@ class FeedChanged(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class BrokerChanged(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """`needs_login`: nothing helps but the user's logging in with the broker again."""
+
     ts: datetime
     up: bool
     reason: str = ""
+    needs_login: bool = False
 
 
 EngineInput: TypeAlias = (

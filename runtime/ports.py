@@ -11,6 +11,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
+import msgspec
+
 from runtime.accounts import AccountPosition, Funds, OpenOrder, PreflightCheck
 from runtime.events import BrokerChanged, JournalRecord
 from runtime.market import Candle, FeedEvent, Instrument, InstrumentId, OptionChain, Quote, Timeframe
@@ -184,6 +186,16 @@ class Store(Protocol):
     async def close(self) -> None: ...
 
 
+class CredentialEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """That a secret is kept, not what it is. `key_id` names the master key it is under."""
+
+    reference: str
+    user_id: str
+    broker: str
+    key_id: str = ""
+    updated_at: datetime | None = None
+
+
 class Vault(Protocol):
     """Keeps users' broker secrets encrypted; plaintext leaves it only into a broker adapter."""
 
@@ -193,6 +205,14 @@ class Vault(Protocol):
 
     async def get(self, reference: str) -> str:
         """Raises `InvalidInput` for an unknown reference."""
+        ...
+
+    async def remove(self, reference: str) -> None:
+        """Harmless for an unknown reference."""
+        ...
+
+    async def entries(self) -> list[CredentialEntry]:
+        """All of them, by reference."""
         ...
 
 
@@ -254,7 +274,7 @@ class Broker(Protocol):
         ...
 
     async def positions(self) -> list[AccountPosition]:
-        """Everything the account holds of contracts that are listed, by whatever door it came. Raises like `reconcile`."""
+        """What the account holds, and what was traded today and is flat, by whatever door it came. Raises like `reconcile`."""
         ...
 
     async def funds(self) -> Funds:
@@ -320,6 +340,7 @@ __all__ = [
     "Broker",
     "Bus",
     "Clock",
+    "CredentialEntry",
     "Feed",
     "InstrumentMaster",
     "Journal",

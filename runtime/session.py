@@ -124,6 +124,8 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a trader needs to know of its user. Holds no secret: `credentials` is a reference into the vault."""
 
     mode: Mode = Mode.PAPER
+    live_confirmed: bool = False
+    """The user has said in so many words that real orders are wanted."""
     broker: str = "paper"
     credentials: str | None = None
     capital: Decimal = Decimal(500000)

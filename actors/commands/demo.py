@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SESSION_MINUTES = 375
 ROWS_SHOWN = 25
-PROFILES = ("demo", "paper")
+PROFILES = ("demo", "paper", "upstox-sim")
 
 Speed = Annotated[str | None, typer.Option("--speed", help="Venue seconds per second, or `max` for as fast as everybody follows.")]
 Candles = Annotated[Path | None, typer.Option("--candles", help="Replay real 1-minute candles from this Parquet or CSV file.")]

@@ -131,7 +131,7 @@ class PaperBroker:
             await self.submit(known.order)
 
     async def positions(self) -> list[AccountPosition]:
-        return [AccountPosition(instrument=instrument, quantity=quantity) for instrument, quantity in self._held.values() if quantity]
+        return [AccountPosition(instrument=instrument, quantity=quantity) for instrument, quantity in self._held.values()]
 
     async def funds(self) -> Funds:
         return Funds(available=self._capital, used=_ZERO)

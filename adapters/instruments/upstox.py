@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import date, datetime
 
@@ -35,7 +36,8 @@ async def load_instruments(client: UpstoxClient, today: date) -> InstrumentTable
         BrokerUnavailable: it cannot be fetched.
         InvalidMarketData: what was fetched is no instrument list, or a torn one.
     """
-    table = InstrumentTable(read_master(await client.download(client.endpoints.instruments)), loaded_on=today)
+    content = await client.download(client.endpoints.instruments)
+    table = await asyncio.to_thread(lambda: InstrumentTable(read_master(content), loaded_on=today))  # seconds of work
     if len(table) < ROWS_MIN:
         raise InvalidMarketData("instrument master", f"{len(table)} instruments", "is torn: fetch it again")
     return table

@@ -15,7 +15,7 @@ import msgspec
 
 from adapters.upstox.endpoints import Egress, Endpoints
 from adapters.upstox.refusals import Fault, classify_change
-from adapters.upstox.token import AccessToken
+from adapters.upstox.token import ASK_FOR_LOGIN, AccessToken
 from runtime.errors import BrokerError, BrokerRefused, BrokerUnavailable, OutcomeUnknown, RateLimited, SessionExpired
 
 READ_ATTEMPTS = 3
@@ -119,6 +119,7 @@ class UpstoxClient:
         error = classify_change(response.status_code, fault, operation, retry_after=_retry_after(response))
         if isinstance(error, SessionExpired):
             self.token.refused(bearer)
+            raise SessionExpired(ASK_FOR_LOGIN, error.code)
         raise error
 
     async def _read_once(self, url: str, params: Params | None, *, authorized: bool) -> bytes:
@@ -138,6 +139,7 @@ class UpstoxClient:
         error = _read_error(response, fault, operation)
         if isinstance(error, SessionExpired):
             self.token.refused(bearer)
+            raise SessionExpired(ASK_FOR_LOGIN, error.code)
         raise error
 
     async def clock_skew(self) -> float:

@@ -184,7 +184,9 @@ class StartData(FlatSubscriptionData):
     """Everything has a default. One subscription may be written flat (`strategy`, `parameters`, `instrument`, …), several as `subscriptions`."""
 
     mode: Mode = _SESSION.mode
-    """`live` needs a live broker and its credentials."""
+    """`live` needs a live broker, its credentials, `live_confirmed`, and limits in `risk`."""
+    live_confirmed: bool = _SESSION.live_confirmed
+    """Must be true in a session that sends real orders."""
     broker: Name = _SESSION.broker
     credentials: Reference | None = _SESSION.credentials
     """Reference to one of this user's entries in the vault."""

@@ -22,7 +22,7 @@ from adapters.clock import WallClock
 from adapters.embedded import EmbeddedServers
 from adapters.mongo import MongoJournal, MongoStore
 from adapters.redis_bus import RedisBus
-from adapters.vault import EncryptedVault
+from adapters.vault import EncryptedVault, FixedKeys
 from configs.running import Running, write_running
 from runtime.commands import Catalogue
 from runtime.events import SignalArrived, StartSession
@@ -55,7 +55,7 @@ async def system(servers: EmbeddedServers, tmp_path: Path) -> AsyncIterator[Path
         clock=WallClock(),
         placer=OneHost(),
         catalogue=Catalogue(strategies=frozenset(REGISTRY), create_strategy=create),
-        vault=EncryptedVault(store, bytes(32)),
+        vault=EncryptedVault(store, FixedKeys(bytes(32))),
         packed_hosts=1,
         dedicated_max=0,
     )

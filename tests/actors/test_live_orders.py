@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 
 import msgspec
 
 from actors.trader_host import TraderHost
+from actors.user_trader import UserTrader
 from actors.virtual_time import VirtualClock, run_virtual
 from actors.wire import ForUser, SignalMessage, encode
 from adapters.memory import MemoryBus, MemoryJournal, MemoryServer, MemoryStore
 from runtime import channels
-from runtime.events import PauseSession, PublicEvent, StartSession
+from runtime.events import EngineInput, PauseSession, PublicEvent, StartSession
 from runtime.market import Prices, Quote
 from runtime.orders import Order, OrderAccepted, OrderFilled
 from runtime.session import Mode
@@ -31,7 +32,13 @@ class RecordingDesk:
     def __init__(self) -> None:
         self.submitted: list[tuple[Order, datetime]] = []
         self.cancelled: list[tuple[Order, datetime]] = []
-        self.reconciled: list[tuple[str, list[str], datetime]] = []
+        self.followed: list[tuple[str, list[str]]] = []
+
+    def attach(self, deliver: Callable[[str, EngineInput], None], now: Callable[[], datetime]) -> None:
+        self.deliver, self.now = deliver, now
+
+    def follow(self, trader: UserTrader) -> None:
+        self.followed.append((trader.user_id, list(trader.state.orders)))
 
     def submit(self, order: Order, ts: datetime) -> None:
         self.submitted.append((order, ts))
@@ -39,8 +46,11 @@ class RecordingDesk:
     def cancel(self, order: Order, ts: datetime) -> None:
         self.cancelled.append((order, ts))
 
-    def reconcile(self, user_id: str, orders: Sequence[Order], ts: datetime) -> None:
-        self.reconciled.append((user_id, [order.order_id for order in orders], ts))
+    def dismiss(self, user_id: str) -> None:
+        self.followed.append((user_id, []))
+
+    async def close(self) -> None:
+        """Nothing is held open."""
 
 
 class Stage:
@@ -121,7 +131,7 @@ def test_a_host_that_starts_asks_the_live_desk_about_orders_in_flight_and_sends_
 
     before, after = run_virtual(run())
     assert after.submitted == []
-    assert [asked[:2] for asked in after.reconciled] == [(USER, [before.submitted[0][0].order_id])]
+    assert after.followed[0] == (USER, [before.submitted[0][0].order_id])
 
 
 def test_a_pause_cancels_the_live_entry_at_its_broker() -> None:

@@ -24,6 +24,7 @@ from adapters.brokers.upstox.track import Track
 from adapters.upstox import UpstoxClient
 from adapters.upstox.instruments import InstrumentTable
 from adapters.upstox.limiter import SlidingWindow
+from adapters.upstox.token import ASK_FOR_LOGIN
 from runtime.accounts import AccountPosition, Funds, OpenOrder, PreflightCheck
 from runtime.errors import BrokerError, BrokerRefused, BrokerUnavailable, OrderNotFound, OutcomeUnknown, SessionExpired
 from runtime.events import BrokerChanged
@@ -77,6 +78,7 @@ class UpstoxBroker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._look = asyncio.Event()
         self._is_up: bool | None = None
+        self._needs_login = False
         self._closed = False
         self._stream = PortfolioStream(
             client.endpoints.portfolio,
@@ -84,7 +86,7 @@ class UpstoxBroker:
             on_open=self._look.set,
             on_order=self._ledger.on_row,
             on_down=lambda _: self._look.set(),
-            on_auth_expired=self._down,
+            on_auth_expired=lambda _: self._down(ASK_FOR_LOGIN, needs_login=True),
         )
 
     def __repr__(self) -> str:
@@ -96,7 +98,7 @@ class UpstoxBroker:
         try:
             await self._client.read("/v2/user/profile")
         except BrokerError as error:
-            self._down(str(error))
+            self._down(str(error), needs_login=isinstance(error, SessionExpired))
             raise
         self._up()
         if not self._tasks:
@@ -235,13 +237,13 @@ class UpstoxBroker:
         quote = self._quote(order.instrument.id)
         if quote is not None:
             return decimal_price(quote.price, order.instrument)
-        return await self.books.last_price(self._table.key(order.instrument.id))
+        return await self._read(self.books.last_price(self._table.key(order.instrument.id)))
 
     async def _change(self, method: Any, path: str, **request: Any) -> bytes:
         try:
             return await self._client.change(method, f"{self._client.endpoints.orders}{path}", **request)
         except SessionExpired as error:
-            self._down(str(error))
+            self._down(str(error), needs_login=True)
             raise
 
     # --- what comes back ---
@@ -290,12 +292,16 @@ class UpstoxBroker:
         found: dict[InstrumentId, AccountPosition] = {}
         for row in await self._read(self.books.positions()):
             instrument = self._table.by_key(row.instrument_token)
-            if instrument is None or not row.quantity:
+            if instrument is None:
                 continue
             before = found.get(instrument.id)
-            quantity = row.quantity + (before.quantity if before is not None else 0)
-            found[instrument.id] = AccountPosition(instrument=instrument, quantity=quantity, average_price=row.average_price)
-        return [position for position in found.values() if position.quantity]
+            found[instrument.id] = AccountPosition(
+                instrument=instrument,
+                quantity=(row.quantity or Decimal(0)) + (before.quantity if before is not None else 0),
+                average_price=row.average_price or None,
+                last_price=row.last_price or None,
+            )
+        return list(found.values())
 
     async def funds(self) -> Funds:
         margin = (await self._read(self.books.funds())).equity
@@ -312,7 +318,10 @@ class UpstoxBroker:
         """Await a read; whether it succeeds tells whether the broker can be reached."""
         try:
             found = await reading
-        except (SessionExpired, BrokerUnavailable) as error:
+        except SessionExpired as error:
+            self._down(str(error), needs_login=True)
+            raise
+        except BrokerUnavailable as error:
             self._down(str(error))
             raise
         self._up()
@@ -320,13 +329,14 @@ class UpstoxBroker:
 
     def _up(self) -> None:
         if self._is_up is not True:
-            self._is_up = True
+            self._is_up, self._needs_login = True, False
             self._events.put_nowait(BrokerChanged(ts=self._now(), up=True))
 
-    def _down(self, reason: str) -> None:
-        if self._is_up is not False:
-            self._is_up = False
-            self._events.put_nowait(BrokerChanged(ts=self._now(), up=False, reason=reason))
+    def _down(self, reason: str, *, needs_login: bool = False) -> None:
+        """That a login is needed is said also of a broker that is known to be down."""
+        if self._is_up is not False or needs_login != self._needs_login:
+            self._is_up, self._needs_login = False, needs_login
+            self._events.put_nowait(BrokerChanged(ts=self._now(), up=False, reason=reason, needs_login=needs_login))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

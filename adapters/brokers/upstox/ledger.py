@@ -64,7 +64,7 @@ class OrderLedger:
         """Orders of a process before this one; what it has reported of them is not reported again."""
         tracks: list[Track] = []
         for known in orders:
-            track = self._tracks.setdefault(known.order.order_id, Track(known.order, filled=known.filled, cost=known.cost))
+            track = self._tracks.setdefault(known.order.order_id, Track(known.order, filled=known.filled))
             track.sent = True  # perhaps: nobody knows any more
             track.cancel_wanted = track.cancel_wanted or known.cancel_requested
             tracks.append(track)

@@ -73,6 +73,7 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
     instrument_token: str
     quantity: Decimal | None = None
     average_price: Decimal | None = None
+    last_price: Decimal | None = None
     day_buy_quantity: Decimal | None = None
     day_sell_quantity: Decimal | None = None
 

@@ -21,11 +21,14 @@ class Track:
 
     __slots__ = ("accepted", "cancel_wanted", "closed", "complete", "cost", "missed_since", "order", "reported", "rows", "sent")
 
-    def __init__(self, order: Order, *, filled: Decimal = _ZERO, cost: Decimal = _ZERO) -> None:
+    def __init__(self, order: Order, *, filled: Decimal = _ZERO) -> None:
+        """`filled`: what a process before this one has reported of it."""
         self.order = order
         self.rows: dict[str, OrderRow | None] = {}
         """Newest row of each slice by broker order id; None while only its id is known."""
-        self.reported, self.cost = filled, cost
+        self.reported = filled
+        self.cost: Decimal | None = _ZERO if filled == 0 else None
+        """Of what is reported; None where only the process before this one knew."""
         self.accepted = self.closed = self.sent = self.cancel_wanted = False
         self.complete = False
         """All slices are known: the broker named them, or their quantities add up."""
@@ -81,7 +84,7 @@ class Track:
         if quantity <= 0:
             return []
         cost = sum((row.cost for row in self.rows.values() if row is not None), _ZERO)
-        price = (cost - self.cost) / quantity
+        price = cost / self.filled if self.cost is None else (cost - self.cost) / quantity
         if price <= 0:
             return []
         return [self._fill(quantity, price.quantize(self.order.instrument.tick_size / 10), ts)]
@@ -99,6 +102,6 @@ class Track:
 
     def _fill(self, quantity: Decimal, price: Decimal, ts: datetime) -> OrderFilled:
         self.reported += quantity
-        self.cost += quantity * price
+        self.cost = None if self.cost is None else self.cost + quantity * price
         order_id = self.order.order_id
         return OrderFilled(ts=ts, order_id=order_id, fill_id=f"{order_id}-{self.reported.normalize():f}", quantity=quantity, price=price)

@@ -83,6 +83,7 @@ def test_every_field_reaches_the_engines_configuration() -> None:
     config = started(
         {
             "mode": "live",
+            "live_confirmed": True,
             "broker": "upstox",
             "capital": "250000.50",
             "fees": "flat:0.0003",
@@ -91,7 +92,7 @@ def test_every_field_reaches_the_engines_configuration() -> None:
             "access_token": "t0ken",
             "risk": {
                 "max_daily_loss": 5000,
-                "max_open_positions": None,
+                "max_open_positions": 3,
                 "max_orders_per_second": 4,
                 "max_orders_per_day": 50,
                 "max_notional": "1000000",
@@ -128,6 +129,7 @@ def test_every_field_reaches_the_engines_configuration() -> None:
 
     assert config == SessionConfig(
         mode=Mode.LIVE,
+        live_confirmed=True,
         broker="upstox",
         credentials="123:upstox",
         capital=Decimal("250000.50"),
@@ -137,7 +139,7 @@ def test_every_field_reaches_the_engines_configuration() -> None:
         native_stops=False,
         risk=RiskLimits(
             max_daily_loss=Decimal(5000),
-            max_open_positions=None,
+            max_open_positions=3,
             max_orders_per_second=4,
             max_orders_per_day=50,
             max_notional=Decimal(1000000),
@@ -203,10 +205,21 @@ def test_what_does_not_exist_or_fit_here_is_refused_by_name(data: Mapping[str, A
     assert refused(data) == (field, reason)
 
 
+REAL: dict[str, Any] = {"live_confirmed": True, "risk": {"max_daily_loss": 1000, "max_open_positions": 1, "max_notional": 50000}}
+
+
 def test_live_needs_a_live_broker_and_its_credentials() -> None:
     assert refused({"mode": "live"}, UPSTOX) == ("data.mode", RejectReason.LIVE_UNAVAILABLE)
     assert refused({"mode": "live", "broker": "upstox"}, UPSTOX) == ("data.credentials", RejectReason.INVALID)
-    assert started({"mode": "live", "broker": "upstox", "credentials": "vault:7"}, UPSTOX).mode is Mode.LIVE
+    assert started({"mode": "live", "broker": "upstox", "credentials": "vault:7"} | REAL, UPSTOX).mode is Mode.LIVE
+
+
+def test_live_needs_a_word_of_confirmation_and_limits() -> None:
+    asked = {"mode": "live", "broker": "upstox", "credentials": "vault:7"}
+    assert refused(asked, UPSTOX) == ("data.live_confirmed", RejectReason.INVALID)
+    for name in ("max_daily_loss", "max_open_positions", "max_notional"):
+        risk = REAL["risk"] | {name: None}
+        assert refused(asked | REAL | {"risk": risk}, UPSTOX) == (f"data.risk.{name}", RejectReason.INVALID)
 
 
 def test_an_update_changes_what_it_names_and_keeps_the_rest() -> None:
@@ -256,7 +269,7 @@ def test_money_sent_as_text_arrives_exactly(capital: Decimal) -> None:
 
 
 def test_each_subscription_may_go_to_another_place_than_the_session() -> None:
-    data = {"broker": "upstox", "credentials": "vault/1", "subscriptions": [{"mode": "live"}, {"timeframe": "5m", "paused": True}]}
+    data = REAL | {"broker": "upstox", "credentials": "vault/1", "subscriptions": [{"mode": "live"}, {"timeframe": "5m", "paused": True}]}
     live, slow = started(data, UPSTOX).subscriptions
     assert (live.mode, slow.mode, slow.paused) == (Mode.LIVE, None, True)
 

@@ -57,7 +57,7 @@ def test_where_the_trade_book_lags_the_fill_is_priced_by_the_average() -> None:
 
 
 def test_a_successor_reports_only_what_its_predecessor_had_not() -> None:
-    track = Track(order(), filled=Decimal(30), cost=Decimal(3000))
+    track = Track(order(), filled=Decimal(30))
     track.take(row("complete", 60, average="100.05"))
     (fill,) = track.fills_from([trade(1, 30, "100.00"), trade(2, 30, "100.10")], NOW)
     assert (fill.quantity, fill.price) == (30, Decimal("100.10"))

@@ -1,0 +1,121 @@
+"""Live brokers put together from settings and vault: the only place where a secret is taken out of the vault."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from configs.accounts import AccountEntry, UpstoxSettings
+from runtime.errors import InvalidInput
+from runtime.market import IST, InstrumentId, Quote
+from runtime.ports import Broker, Store, Vault
+from runtime.session import SessionConfig
+
+if TYPE_CHECKING:
+    from adapters.brokers.upstox import AccountSettings
+    from adapters.upstox import Endpoints
+    from adapters.upstox.instruments import InstrumentTable
+
+UPSTOX = "upstox"
+
+
+class Brokerage:
+    """Builds a broker per account. The instrument list of the day is fetched once per process and shared."""
+
+    def __init__(
+        self,
+        vault: Vault,
+        *,
+        upstox: UpstoxSettings | None,
+        accounts: dict[str, AccountEntry],
+        now: Callable[[], datetime],
+        quote: Callable[[InstrumentId], Quote | None] = lambda _: None,
+    ) -> None:
+        """`accounts` is keyed by user id; a user who is not in it has the defaults."""
+        self._vault, self._upstox, self._accounts, self._now, self._quote = vault, upstox, accounts, now, quote
+        self._table: InstrumentTable | None = None
+        self._loading = asyncio.Lock()
+
+    async def connect(self, user_id: str, config: SessionConfig) -> Broker:
+        """Raises `InvalidInput` for a broker that is not set up here or without credentials, `AdapterUnavailable` without its package."""
+        upstox = self._configured(config.broker)
+        from adapters.brokers.upstox import UpstoxBroker
+        from adapters.upstox import AccessToken, UpstoxClient
+
+        settings = account_settings(self._accounts.get(user_id, AccountEntry()))
+        client = UpstoxClient(
+            AccessToken(await self.secret(config)),
+            endpoints(upstox),
+            egress=settings.egress,
+            algo_name=settings.algo_name,
+            answer_seconds=settings.answer_seconds,
+        )
+        return UpstoxBroker(client, await self.table(), self._now, settings=settings, quote=self._quote)
+
+    async def secret(self, config: SessionConfig) -> str:
+        """Raises `InvalidInput` when the vault has none."""
+        if config.credentials is None:
+            raise InvalidInput("credentials", None, "live needs `credentials` or an `access_token`")
+        return await self._vault.get(config.credentials)
+
+    async def table(self) -> InstrumentTable:
+        """Today's instruments. Raises `BrokerUnavailable` when the list cannot be fetched."""
+        from adapters.instruments.upstox import load_instruments
+        from adapters.upstox import AccessToken, UpstoxClient
+
+        upstox, today = self._configured(UPSTOX), self._now().astimezone(IST).date()
+        async with self._loading:
+            if self._table is None or self._table.loaded_on != today:
+                client = UpstoxClient(AccessToken(""), endpoints(upstox))
+                try:
+                    self._table = await load_instruments(client, today)
+                finally:
+                    await client.close()
+        return self._table
+
+    def _configured(self, broker: str) -> UpstoxSettings:
+        if broker != UPSTOX or self._upstox is None:
+            raise InvalidInput("broker", broker, "is not set up here: see `upstox` in the settings")
+        return self._upstox
+
+
+def epoch_check(store: Store) -> Callable[[str, int], Awaitable[bool]]:
+    """Whether an epoch is still the newest of its user, for a live desk. The returned call raises `ServerUnavailable`."""
+
+    async def is_current(user_id: str, epoch: int) -> bool:
+        session = await store.get("sessions", user_id)
+        return session is not None and int(session.get("epoch", 0)) == epoch
+
+    return is_current
+
+
+def endpoints(settings: UpstoxSettings) -> Endpoints:
+    from adapters.upstox import Endpoints
+
+    return Endpoints(
+        api=settings.api,
+        orders=settings.orders,
+        feed=settings.feed,
+        portfolio=settings.portfolio,
+        instruments=settings.instruments,
+    )
+
+
+def account_settings(entry: AccountEntry) -> AccountSettings:
+    from adapters.brokers.upstox import AccountSettings
+    from adapters.upstox import Egress
+
+    return AccountSettings(
+        product=entry.product,
+        algo_name=entry.algo_name,
+        egress=Egress(local_address=_text(entry.local_address), proxy=entry.proxy, public_address=_text(entry.public_address)),
+        visibility_seconds=entry.visibility_seconds,
+        reprice_seconds=entry.reprice_seconds,
+        answer_seconds=entry.answer_seconds,
+    )
+
+
+def _text(address: object) -> str | None:
+    return None if address is None else str(address)

@@ -1,0 +1,175 @@
+"""`shoal credentials`: what is in the vault. A secret comes by standard input or a prompt, never by the command line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from actors.commands.shared import Connection, JsonFlag, StateOption, UserArgument, call
+from runtime.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from adapters.vault import EncryptedVault, KeyFile
+    from runtime.ports import CredentialEntry
+
+app = typer.Typer(name="credentials", help="Users' broker secrets in the vault.", no_args_is_help=True, rich_markup_mode="markdown")
+
+BrokerOption = Annotated[str, typer.Option("--broker", help="Which broker's.")]
+UPSTOX = "upstox"
+
+
+@app.command()
+def add(user: UserArgument, broker: BrokerOption = UPSTOX, state: StateOption = None) -> None:
+    """Put a user's access token into the vault; an earlier one is replaced.
+
+    Examples:
+    - `shoal credentials add 123` (asks for the token)
+
+    - `pass show upstox/123 | shoal credentials add 123`
+    """
+    secret = _read_secret()
+
+    async def put(connection: Connection) -> str:
+        return await _vault(connection, state).put(user, broker, secret)
+
+    typer.echo(f"kept as {call(state, put)}")
+
+
+@app.command()
+def rotate(
+    user: Annotated[str | None, typer.Argument(metavar="USER", help="Whose token; leave it out with --master-key.")] = None,
+    broker: BrokerOption = UPSTOX,
+    master_key: Annotated[bool, typer.Option("--master-key", help="Replace the key that all entries are under.")] = False,
+    state: StateOption = None,
+) -> None:
+    """Replace a user's token by the one of today's login, or the vault's master key by a new one.
+
+    A session that was paused because its token had expired goes on reading the vault: after `rotate` send `shoal resume USER`.
+
+    Examples:
+    - `shoal credentials rotate 123`
+
+    - `shoal credentials rotate --master-key`
+    """
+    if master_key == (user is not None):
+        raise InvalidInput("USER", user, "name a user, or give --master-key, not both")
+    if user is None:
+        typer.echo(f"{call(state, lambda connection: _rotate_master(connection, state))} entries put under a new master key")
+        return
+    secret = _read_secret()
+
+    async def replace(connection: Connection) -> str:
+        vault = _vault(connection, state)
+        await vault.get(f"{user}/{broker}")  # refuses a user who has none: a slip of the pen, not a rotation
+        return await vault.put(user, broker, secret)
+
+    typer.echo(f"replaced {call(state, replace)}")
+
+
+@app.command()
+def remove(user: UserArgument, broker: BrokerOption = UPSTOX, state: StateOption = None) -> None:
+    """Delete a user's token. A running session keeps the one it has until it ends.
+
+    Example: `shoal credentials remove 123`
+    """
+
+    async def delete(connection: Connection) -> None:
+        vault = _vault(connection, state)
+        await vault.get(f"{user}/{broker}")
+        await vault.remove(f"{user}/{broker}")
+
+    call(state, delete)
+    typer.echo(f"removed {user}/{broker}")
+
+
+@app.command("test")
+def try_out(
+    user: UserArgument,
+    broker: BrokerOption = UPSTOX,
+    profile: Annotated[str, typer.Option("--profile", help="Settings profile that names the broker's addresses.")] = "live",
+    state: StateOption = None,
+) -> None:
+    """Log in with a user's token and say whether the broker takes it. Reads only.
+
+    Example: `shoal credentials test 123`
+    """
+    from runtime.session import SessionConfig
+
+    async def log_in(connection: Connection) -> None:
+        from datetime import UTC, datetime
+
+        from actors.brokerage import Brokerage
+        from configs.settings import Profile, load_settings
+
+        settings = load_settings(Profile(profile))
+        brokerage = Brokerage(_vault(connection, state), upstox=settings.upstox, accounts=settings.accounts, now=lambda: datetime.now(UTC))
+        account = await brokerage.connect(user, SessionConfig(broker=broker, credentials=f"{user}/{broker}"))
+        try:
+            await account.open()
+        finally:
+            await account.close()
+
+    call(state, log_in)
+    typer.echo(f"{broker} takes the token of {user}")
+
+
+@app.command("list")
+def list_entries(state: StateOption = None, as_json: JsonFlag = False) -> None:
+    """Who has an entry, and since when. No secret is read.
+
+    Example: `shoal credentials list`
+    """
+
+    async def entries(connection: Connection) -> list[CredentialEntry]:
+        return await _vault(connection, state).entries()
+
+    found = call(state, entries)
+    if as_json:
+        import msgspec
+
+        typer.echo(msgspec.json.encode(found).decode())
+        return
+    typer.echo(f"{'USER':<24} {'BROKER':<12} {'SINCE':<20} MASTER KEY")
+    for entry in found:
+        since = "" if entry.updated_at is None else f"{entry.updated_at:%Y-%m-%d %H:%M:%S}"
+        typer.echo(f"{entry.user_id:<24} {entry.broker:<12} {since:<20} {entry.key_id}")
+
+
+def _read_secret() -> str:
+    """One line of standard input; asked for without echo at a terminal."""
+    import getpass
+
+    secret = getpass.getpass("access token: ") if sys.stdin.isatty() else sys.stdin.readline()
+    if not secret.strip():
+        raise InvalidInput("access token", "", "is empty: type it at the prompt or send it by standard input")
+    return secret.strip()
+
+
+def _vault(connection: Connection, state: Path | None) -> EncryptedVault:
+    from adapters.vault import EncryptedVault
+
+    return EncryptedVault(connection.store, key_file(state))
+
+
+def key_file(state: Path | None) -> KeyFile:
+    """In the state folder of the running system: the key that its actors use."""
+    from actors.live_services import VAULT_KEY
+    from adapters.vault import KeyFile
+    from configs.running import read_running
+
+    folder = state or Path(read_running(None).state or ".shoal")
+    return KeyFile(folder / VAULT_KEY)
+
+
+async def _rotate_master(connection: Connection, state: Path | None) -> int:
+    """May be repeated after an interruption at any point: entries under the old key stay readable until the last is done."""
+    from adapters.vault import EncryptedVault
+
+    keys = key_file(state)
+    keys.begin_rotation()
+    count = await EncryptedVault(connection.store, keys).rewrap()
+    keys.end_rotation()
+    return count

@@ -1,0 +1,221 @@
+"""A host that trades live at the local Upstox: real sockets, the real adapter, memory servers; the venue's ledger is the oracle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from actors.brokerage import Brokerage, epoch_check
+from actors.live_desk import LiveDesk
+from actors.trader_host import TraderHost
+from actors.wire import ForUser, SignalMessage, encode
+from adapters.clock import WallClock
+from adapters.memory import MemoryBus, MemoryJournal, MemoryServer, MemoryStore
+from adapters.vault import EncryptedVault, FixedKeys
+from configs.accounts import AccountEntry, UpstoxSettings
+from runtime import channels
+from runtime.events import EngineInput, PublicEvent, StartSession
+from runtime.market import Instrument, Prices, Right
+from runtime.session import Level, LevelUnit, Mode, Protection, RiskLimits, Subscription
+from runtime.signals import OrderSide, Side
+from tests.builders import ONE_LOT, config, signal
+from tests.venues.upstox import UpstoxVenue, simple
+from tests.venues.upstox.ledger import Entry, Happened
+
+HOST = "packed-0"
+PATIENCE_SECONDS = 60.0
+_decode_event = msgspec.json.Decoder(PublicEvent).decode
+
+Predicate = Callable[[], Awaitable[bool]]
+
+
+class LiveStage:
+    """`async with LiveStage(users) as stage`: a venue at 10:00, a host with `users` who trade live. Time moves by `play` only."""
+
+    def __init__(self, users: int = 1, *, risk: RiskLimits | None = None, protection: Protection | None = None, **account: Any) -> None:
+        self.users = [f"U{number}" for number in range(1, users + 1)]
+        self.venue = UpstoxVenue(msgspec.structs.replace(simple(users=users), rate_limits=False))
+        self.server = MemoryServer()
+        self.bus, self.store, self.journal = MemoryBus(self.server), MemoryStore(), MemoryJournal()
+        self.vault = EncryptedVault(self.store, FixedKeys(bytes(32)))
+        self.host: TraderHost | None = None
+        self._host_task: asyncio.Task[None] | None = None
+        self._risk = risk or RiskLimits(max_notional=Decimal(10_000_000))
+        self._protection = protection or Protection(
+            stop=Level(value=Decimal(30), unit=LevelUnit.PERCENT), target=Level(value=Decimal(60), unit=LevelUnit.PERCENT)
+        )
+        self._account = AccountEntry(**({"visibility_seconds": 2.0, "reprice_seconds": 0.5, "answer_seconds": 1.0} | account))
+        self._seq, self._signals, self._signals_id = 0, 0, "0"
+
+    async def __aenter__(self) -> Self:
+        await self.venue.__aenter__()
+        await self.venue.advance(45 * 60)
+        for user in self.users:
+            await self.vault.put(user, "upstox", self.venue.token(user))
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.kill()
+        await self.venue.__aexit__(kind, error, trace)
+
+    # --- the runtime ---
+
+    async def start_host(self) -> None:
+        """A process of this name begins, be it the first or a successor."""
+        urls = self.venue.urls
+        settings = UpstoxSettings(api=urls.rest, orders=urls.orders, feed=urls.feed, portfolio=urls.portfolio, instruments=urls.instruments)
+        accounts = dict.fromkeys(self.users, self._account)
+        brokerage = Brokerage(self.vault, upstox=settings, accounts=accounts, now=lambda: self.venue.clock.now, quote=self._quote)
+        desk = LiveDesk(brokerage, WallClock(), epoch_check(self.store))
+        self.host = TraderHost(
+            HOST, bus=MemoryBus(self.server), journal=self.journal, store=self.store, clock=WallClock(), live=desk, venue_speed=None
+        )
+        await self.publish_prices()
+        self._host_task = asyncio.create_task(self.host.run())
+        await self.host.ready.wait()
+
+    async def kill(self) -> None:
+        """As abruptly as a task can die: nothing is said and nothing is cleaned up at the broker."""
+        if self._host_task is not None:
+            self._host_task.cancel()
+            await asyncio.wait([self._host_task])
+            self._host_task = None
+
+    async def start_sessions(self) -> None:
+        for user in self.users:
+            subscription = Subscription(protection=self._protection, sizing=ONE_LOT)
+            settings = config(
+                mode=Mode.LIVE,
+                broker="upstox",
+                credentials=f"{user}/upstox",
+                live_confirmed=True,
+                risk=self._risk,
+                protection=self._protection,
+            )
+            settings = msgspec.structs.replace(settings, subscriptions=(subscription,))
+            await self.store.upsert("sessions", {user: {"active": True, "host": HOST}})
+            await self.command(user, StartSession(ts=self.venue.clock.now, command_id=f"start-{user}", config=settings))
+        await self.until(lambda: self.said_by_all("BROKER_UP", or_armed=True))
+
+    async def command(self, user: str, event: EngineInput) -> None:
+        await self.bus.append(channels.host_inbox(HOST), encode(ForUser(user_id=user, input=event)), max_length=1_000)
+
+    async def signal(self, side: Side = Side.LONG, right: Right = Right.CALL) -> None:
+        """One signal for everybody: buy the option at the money."""
+        self._signals += 1
+        contract = self.contract(right)
+        quote = self.venue.core.market.quote(self.venue.core.listing.of(contract.id), self.venue.clock.now)
+        assert quote is not None
+        what = signal(
+            side,
+            ts=self.venue.clock.now,
+            signal_id=f"s{self._signals}",
+            instrument=contract,
+            entry_side=OrderSide.BUY,
+            contract_price=quote.price,
+            contract_bid=quote.bid,
+            contract_ask=quote.ask,
+            stop=quote.price * 0.7,
+            target=quote.price * 1.6,
+        )
+        self._signals_id = await self.bus.append(channels.SIGNALS, encode(SignalMessage(signal=what, closed_at_ns=0)), max_length=100)
+        await self.publish_prices()
+
+    # --- the market ---
+
+    def contract(self, right: Right = Right.CALL) -> Instrument:
+        """At the money now, of the nearest expiry."""
+        core = self.venue.core
+        index = core.listing.of("NSE:BANKNIFTY")
+        spot = core.market.quote(index, self.venue.clock.now)
+        assert spot is not None
+        rows = [row for row in core.listing.contracts(index.key) if row.instrument.right is right]
+        nearest = min(row.instrument.expiry for row in rows if row.instrument.expiry)
+        near = [row for row in rows if row.instrument.expiry == nearest]
+        return min(near, key=lambda row: abs((row.instrument.strike or 0) - spot.price)).instrument
+
+    async def play(self, seconds: float = 1.0) -> None:
+        """Let venue time pass in steps of a second; the host hears the prices of each."""
+        for _ in range(round(seconds)):
+            await self.venue.advance(1.0)
+            await self.publish_prices()
+            await asyncio.sleep(0)
+
+    async def publish_prices(self) -> None:
+        core, now = self.venue.core, self.venue.clock.now
+        held = {Right.CALL: self.contract(Right.CALL), Right.PUT: self.contract(Right.PUT)}
+        names = {contract.id for contract in held.values()} | {row.instrument_key for row in self.fills() if row.instrument_key}
+        quotes = []
+        for name in sorted(names):
+            listed = core.listing.get(name) if "|" in name else core.listing.of(name)
+            quote = core.market.quote(listed, now) if listed is not None else None
+            if quote is not None:
+                quotes.append(quote)
+        self._seq += 1
+        prices = Prices(seq=self._seq, ts=now, quotes=tuple(quotes), signals_id=self._signals_id)
+        await self.bus.set_key(channels.PRICES_LATEST, encode(prices))
+        await self.bus.publish(channels.PRICES, encode(prices))
+
+    def _quote(self, instrument: str) -> Any:
+        return None if self.host is None else self.host.floor.desk.quote(instrument)
+
+    # --- what is known ---
+
+    def fills(self, user: str | None = None) -> list[Entry]:
+        return self.venue.ledger.entries(Happened.FILLED, user_id=user)
+
+    def placed(self, user: str | None = None) -> list[Entry]:
+        return [entry for entry in self.venue.ledger.entries(Happened.PLACED, user_id=user) if entry.source == "api"]
+
+    async def events(self, user: str | None = None) -> list[PublicEvent]:
+        entries = await self.bus.read(channels.EVENTS_STREAM, "0", count=100_000)
+        events = [_decode_event(payload) for _, payload in entries]
+        return [event for event in events if user in (None, event.user_id)]
+
+    async def said(self, kind: str, user: str | None = None) -> list[PublicEvent]:
+        return [event for event in await self.events(user) if event.type == kind]
+
+    async def said_by_all(self, kind: str, *, or_armed: bool = False) -> bool:
+        armed = self.host is not None and self.host.floor.live is not None and or_armed
+        if armed:
+            accounts = self.host.floor.live._accounts  # type: ignore[union-attr]
+            return len(accounts) == len(self.users) and all(account._armed.is_set() for account in accounts.values())
+        return {event.user_id for event in await self.said(kind)} >= set(self.users)
+
+    async def until(self, what: Predicate, *, play: bool = False) -> None:
+        """Wait for what must come; with `play` the market moves meanwhile."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not await what():
+                if play:
+                    await self.play(1)
+                await asyncio.sleep(0.02)
+
+    def trader_position(self, user: str) -> dict[str, int]:
+        """Units per instrument key as the runtime believes."""
+        assert self.host is not None
+        trader = self.host.floor.traders.get(user)
+        net: dict[str, int] = {}
+        for position in trader.state.open_positions if trader is not None else []:
+            key = self.venue.core.listing.of(position.instrument.id).key
+            net[key] = net.get(key, 0) + int(position.quantity) * position.direction
+        return {key: quantity for key, quantity in net.items() if quantity}
+
+    def venue_instrument(self, user: str) -> str:
+        """The one contract the account holds."""
+        (key,) = self.venue.ledger.net(user)
+        listed = self.venue.core.listing.get(key)
+        assert listed is not None
+        return listed.instrument.id
+
+    async def books_agree(self) -> bool:
+        return all(self.trader_position(user) == self.venue.ledger.net(user) for user in self.users)
+
+
+def later(stage: LiveStage, seconds: float) -> Any:
+    return stage.venue.clock.now + timedelta(seconds=seconds)

@@ -109,7 +109,9 @@ class OrderRouter:
             self._live.cancel(order, ts)
         return []
 
-    def find_again(self, states: Sequence[OrderState], now: datetime, missed: Sequence[Quote], *, slippage_percent: Decimal) -> list[OrderEvent]:
+    def find_again(
+        self, states: Sequence[OrderState], now: datetime, missed: Sequence[Quote], *, slippage_percent: Decimal
+    ) -> list[OrderEvent]:
         """A restored trader's open paper orders. The paper book they were in is gone, and the journal knows what was in it: an
         entry that was to be cancelled, or whose signal has grown old meanwhile, is called off, the others are placed again, also
         against the quotes `missed` in between. Live ones the live desk has been looking for since it follows the trader.

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from loguru import logger
 
-from runtime.accounts import OpenOrder
+from runtime.accounts import AccountPosition, AccountReport, OpenOrder
+from runtime.engine.account import differences
 from runtime.errors import (
     BrokerError,
     BrokerRefused,
@@ -23,6 +24,7 @@ from runtime.errors import (
     ShoalError,
 )
 from runtime.events import BrokerChanged, EngineInput, SuspendSession
+from runtime.market import InstrumentId
 from runtime.orders import Leg, Order, OrderCancelled, OrderRejected, OrderUnknown
 from runtime.ports import Broker, Clock
 from runtime.session import Mode, SessionConfig
@@ -37,6 +39,8 @@ UNSENT_PAUSES = (0.2, 0.5, 1.0, 2.0)
 """Before an order that certainly did not arrive is sent again: an entry is given up after these, an exit goes on."""
 RECONNECT_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 LOGIN_LOOK_SECONDS = 2.0
+POSITIONS_SECONDS, CONFIRM_SECONDS = 3.0, 1.0
+"""Positions are compared this often; a difference counts when a second look after a moment still shows it."""
 
 
 class Desk(Protocol):
@@ -111,6 +115,9 @@ class LiveAccount:
             if known.order.order_id not in self._heard:
                 self._look_for(known.order)
         self._armed.set()
+        while True:
+            await self._compare_positions(broker)
+            await self._desk.clock.sleep(POSITIONS_SECONDS)
 
     async def _connect(self) -> Broker:
         """A broker that cannot be built (no credentials, package missing) is the user's to mend: the session pauses and waits."""
@@ -302,6 +309,31 @@ class LiveAccount:
     def _open_orders(self) -> list[OpenOrder]:
         state = self._desk.state_of(self.user_id)
         return [] if state is None else open_orders(state)
+
+    # --- positions ---
+
+    async def _compare_positions(self, broker: Broker) -> None:
+        """Tell the trader of what was opened or closed by another door, once a second look confirms it."""
+        first = await self._differing(broker)
+        if not first:
+            return
+        await self._desk.clock.sleep(CONFIRM_SECONDS)
+        second = await self._differing(broker)
+        confirmed = tuple(theirs for name, theirs in second.items() if name in first and first[name].quantity == theirs.quantity)
+        if confirmed:
+            self._deliver(AccountReport(ts=self._desk.now(), positions=confirmed))
+
+    async def _differing(self, broker: Broker) -> dict[InstrumentId, AccountPosition]:
+        try:
+            positions = await broker.positions()
+        except SessionExpired as error:
+            self._spawn(self._session_ended(error))
+            return {}
+        except BrokerError as error:
+            logger.info("positions of {} not read: {}", self.user_id, error)
+            return {}
+        state = self._desk.state_of(self.user_id)
+        return {} if state is None else {position.instrument.id: position for position in differences(state, positions)}
 
     # --- small things ---
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
@@ -47,3 +48,10 @@ class PreflightCheck(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     passed: bool
     detail: str
+
+
+class AccountReport(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The broker's word on contracts of which it counts another quantity than the trader does. Others are not mentioned."""
+
+    ts: datetime
+    positions: tuple[AccountPosition, ...]

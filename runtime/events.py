@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from runtime.accounts import AccountReport
 from runtime.halts import HaltTarget
 from runtime.market import IST, InstrumentId
 from runtime.orders import Order, OrderAbsent, OrderAccepted, OrderCancelled, OrderFilled, OrderRejected, OrderUnknown
@@ -81,6 +82,8 @@ class ExitReason(StrEnum):
     EXPIRY = "EXPIRY"
     RISK_HALT = "RISK_HALT"
     MANUAL = "MANUAL"
+    EXTERNAL = "EXTERNAL"
+    """Opened or closed by another door, such as the broker's own app."""
     SURPLUS = "SURPLUS"
     """Two orders that each closed the position were both filled: what went beyond it is flattened."""
 
@@ -313,6 +316,7 @@ EngineInput: TypeAlias = (
     | TimeAdvanced
     | FeedChanged
     | BrokerChanged
+    | AccountReport
     | OrderAccepted
     | OrderRejected
     | OrderFilled

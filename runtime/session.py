@@ -47,6 +47,13 @@ class OnBreach(StrEnum):
     KEEP = "keep"
 
 
+class ExternalPositions(StrEnum):
+    """What becomes of a position that was opened by another door: told and left to the user, or given a stop as well."""
+
+    LEAVE = "leave"
+    PROTECT = "protect"
+
+
 class Level(msgspec.Struct, frozen=True, kw_only=True):
     value: Decimal
     unit: LevelUnit = LevelUnit.PERCENT
@@ -118,6 +125,8 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
     price_collar_percent: Decimal | None = Decimal(20)
     duplicate_window: timedelta | None = None
     on_breach: OnBreach = OnBreach.CLOSE
+    external_positions: ExternalPositions = ExternalPositions.LEAVE
+    external_stop: Level = Level(value=Decimal(20))
 
 
 class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):

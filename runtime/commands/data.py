@@ -23,7 +23,19 @@ from pydantic import (
 )
 
 from runtime.market import Timeframe
-from runtime.session import ExitMode, LevelUnit, Mode, OnBreach, Protection, RiskLimits, SessionConfig, Sizing, SizingMethod, Subscription
+from runtime.session import (
+    ExitMode,
+    ExternalPositions,
+    LevelUnit,
+    Mode,
+    OnBreach,
+    Protection,
+    RiskLimits,
+    SessionConfig,
+    Sizing,
+    SizingMethod,
+    Subscription,
+)
 from runtime.strategy import ParameterValue
 
 _SESSION, _SUBSCRIPTION, _SIZING, _PROTECTION, _RISK = SessionConfig(), Subscription(), Sizing(), Protection(), RiskLimits()
@@ -178,6 +190,10 @@ class RiskData(Data):
     """No entry on an instrument and side that another subscription of this user entered less than this long ago."""
     on_breach: OnBreach = _RISK.on_breach
     """What happens to open positions when the daily loss limit is reached."""
+    external_positions: ExternalPositions = _RISK.external_positions
+    """A position opened by another door, such as the broker's own app: `leave` tells of it, `protect` also gives it a stop."""
+    external_stop: LevelData = LevelData(value=_RISK.external_stop.value, unit=_RISK.external_stop.unit)
+    """Distance of that stop."""
 
 
 class StartData(FlatSubscriptionData):

@@ -45,7 +45,7 @@ def reduce(turn: Turn, slot: Slot, order: OrderState, quantity: Decimal, price: 
     if position is not None:
         position.fees += fee
         rule = closing_rule(slot, position, order.order)
-        _shrink(turn, slot, position, shrunk, price, rule)
+        shrink(turn, slot, position, shrunk, price, rule)
         if slot.entry is not None:  # stop or target was hit before the entry was complete: no more of it, and what still comes goes too
             turn.cancel_entry(slot)
             if slot.position is None:
@@ -90,7 +90,7 @@ def _opened(turn: Turn, order: Order, position_id: str, quantity: Decimal, price
     )
 
 
-def _shrink(turn: Turn, slot: Slot, position: Position, quantity: Decimal, price: Decimal, reason: ExitReason) -> None:
+def shrink(turn: Turn, slot: Slot, position: Position, quantity: Decimal, price: Decimal, reason: ExitReason) -> None:
     state = turn.state
     cost = position.cost if quantity == position.quantity else _share(position.cost, quantity, position.quantity)
     gained = (price * quantity - cost) * position.direction

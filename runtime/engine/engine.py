@@ -7,7 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from runtime.engine import entering, fills, halting, leaving, session, subscribing, timing
+from runtime.accounts import AccountReport
+from runtime.engine import account, entering, fills, halting, leaving, session, subscribing, timing
 from runtime.engine.turn import Turn
 from runtime.events import (
     AcceptCommand,
@@ -68,6 +69,7 @@ _HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
     SessionRecovered: session.on_recovered,
     FeedChanged: session.on_feed,
     BrokerChanged: session.on_broker,
+    AccountReport: account.on_account,
     SignalArrived: entering.on_signal,
     SuspendSession: session.on_suspend,
     PriceTouched: leaving.on_price,

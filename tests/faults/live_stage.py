@@ -22,7 +22,7 @@ from configs.accounts import AccountEntry, UpstoxSettings
 from runtime import channels
 from runtime.events import EngineInput, PublicEvent, StartSession
 from runtime.market import Instrument, Prices, Right
-from runtime.session import Level, LevelUnit, Mode, Protection, RiskLimits, Subscription
+from runtime.session import ExternalPositions, Level, LevelUnit, Mode, Protection, RiskLimits, Subscription
 from runtime.signals import OrderSide, Side
 from tests.builders import ONE_LOT, config, signal
 from tests.venues.upstox import UpstoxVenue, simple
@@ -46,7 +46,7 @@ class LiveStage:
         self.vault = EncryptedVault(self.store, FixedKeys(bytes(32)))
         self.host: TraderHost | None = None
         self._host_task: asyncio.Task[None] | None = None
-        self._risk = risk or RiskLimits(max_notional=Decimal(10_000_000))
+        self._risk = risk or RiskLimits(max_notional=Decimal(10_000_000), external_positions=ExternalPositions.PROTECT)
         self._protection = protection or Protection(
             stop=Level(value=Decimal(30), unit=LevelUnit.PERCENT), target=Level(value=Decimal(60), unit=LevelUnit.PERCENT)
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -17,8 +18,10 @@ pytest.importorskip("upstox_client", reason="the extra `upstox` is not installed
 pytest.importorskip("aiohttp", reason="the venue needs aiohttp")
 
 from runtime.events import SquareOff
+from runtime.session import ExternalPositions, RiskLimits
 from tests.faults.live_stage import LiveStage
 from tests.venues.upstox import faults
+from tests.venues.upstox.core import closing
 
 pytestmark = pytest.mark.slow
 
@@ -192,6 +195,59 @@ async def test_an_order_of_an_incarnation_that_has_been_replaced_does_not_leave(
         await stage.signal()
         await stage.until(lambda: stage.said_by_all("ORDER_SUBMITTED"))
         await stage.play(3)
+        assert stage.placed() == []
+
+
+# --- the broker's own app ---
+
+
+async def test_a_position_closed_by_hand_is_closed_here_too_and_not_sold_again() -> None:
+    async with LiveStage() as stage:
+        await stage.start_host()
+        await stage.start_sessions()
+        await stage.signal()
+        await stage.until(lambda: stage.said_by_all("POSITION_OPENED"), play=True)
+        ((key, quantity),) = stage.venue.ledger.net("U1").items()
+        stage.venue.faults.add(faults.ManualOrder(user="U1", order=closing(key, "I", quantity)))
+        await stage.until(lambda: stage.said_by_all("POSITION_CLOSED"), play=True)
+        (closed,) = await stage.said("POSITION_CLOSED")
+        assert closed.data["exit_reason"] == "EXTERNAL"
+        assert await stage.books_agree()
+        assert [entry.side for entry in stage.placed()] == ["BUY"]
+
+
+async def test_a_position_opened_by_hand_is_told_within_five_seconds_and_protected_where_the_user_wants_it() -> None:
+    async with LiveStage() as stage:
+        await stage.start_host()
+        await stage.start_sessions()
+        listed = stage.venue.core.listing.of(stage.contract().id)
+        order = {"instrument_token": listed.key, "quantity": 30, "transaction_type": "BUY"}
+        started = time.monotonic()
+        stage.venue.faults.add(faults.ManualOrder(user="U1", order=order))
+        await stage.until(lambda: stage.said_by_all("EXIT_ALERT"), play=True)
+        assert time.monotonic() - started < 5.0
+        (alert,) = await stage.said("EXIT_ALERT")
+        assert (alert.data["rule"], alert.data["priority"], alert.data["action"]) == ("EXTERNAL", "CRITICAL", "PROTECT")
+        (opened,) = await stage.said("POSITION_OPENED")
+        fill = stage.fills("U1")[0]
+        assert fill.price is not None
+        assert Decimal(str(opened.data["stop"])) == pytest.approx(fill.price * Decimal("0.8"), abs=Decimal("0.05"))
+        assert await stage.books_agree()
+
+
+async def test_a_position_opened_by_hand_is_only_told_where_the_user_leaves_it_to_himself() -> None:
+    risk = RiskLimits(max_notional=Decimal(10_000_000), external_positions=ExternalPositions.LEAVE)
+    async with LiveStage(risk=risk) as stage:
+        await stage.start_host()
+        await stage.start_sessions()
+        listed = stage.venue.core.listing.of(stage.contract().id)
+        order = {"instrument_token": listed.key, "quantity": 30, "transaction_type": "BUY"}
+        stage.venue.faults.add(faults.ManualOrder(user="U1", order=order))
+        await stage.until(lambda: stage.said_by_all("EXIT_ALERT"), play=True)
+        await asyncio.sleep(5.0)  # two more comparisons say nothing new
+        (alert,) = await stage.said("EXIT_ALERT")
+        assert alert.data["action"] == "REVIEW"
+        assert await stage.said("POSITION_OPENED") == []
         assert stage.placed() == []
 
 

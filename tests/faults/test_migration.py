@@ -15,7 +15,7 @@ from actors.trader_host import TraderHost
 from actors.virtual_time import VirtualClock, run_virtual
 from actors.wire import SignalMessage, encode
 from adapters.memory import MemoryBus, MemoryJournal, MemoryServer, MemoryStore
-from adapters.vault import EncryptedVault
+from adapters.vault import EncryptedVault, FixedKeys
 from runtime import channels
 from runtime.commands import Catalogue
 from runtime.events import EventType, PublicEvent
@@ -81,7 +81,7 @@ class World:
             clock=clock,
             placer=Nowhere(),
             catalogue=Catalogue(strategies=frozenset(REGISTRY), create_strategy=create),
-            vault=EncryptedVault(self.store, bytes(32)),
+            vault=EncryptedVault(self.store, FixedKeys(bytes(32))),
             packed_hosts=2,
             dedicated_max=0,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,11 +14,12 @@ import pytest
 from actors.local_system import LocalSystem
 from actors.supervisor.intake import PER_SECOND, WAITING_MAX
 from actors.trader_host import TraderHost
+from actors.user_trader import UserTrader
 from actors.virtual_time import VirtualClock, run_virtual
 from actors.wire import ForUser, SignalMessage, encode
 from adapters.memory import MemoryBus, MemoryJournal, MemoryServer, MemoryStore
 from runtime import channels
-from runtime.events import EventType, PublicEvent, StartSession
+from runtime.events import EngineInput, EventType, PublicEvent, StartSession
 from runtime.market import Prices, Quote
 from runtime.orders import Order, OrderRejected
 from runtime.session import Mode, SessionConfig
@@ -48,7 +49,13 @@ class Broker:
 
     def cancel(self, order: Order, ts: datetime) -> None: ...
 
-    def reconcile(self, user_id: str, orders: Sequence[Order], ts: datetime) -> None: ...
+    def attach(self, deliver: Callable[[str, EngineInput], None], now: Callable[[], datetime]) -> None: ...
+
+    def follow(self, trader: UserTrader) -> None: ...
+
+    def dismiss(self, user_id: str) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 POISONS: dict[str, SessionConfig] = {

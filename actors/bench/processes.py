@@ -12,6 +12,7 @@ from typing import Any
 
 from runtime.errors import ServerUnavailable
 
+HOST_MODULE = "actors.bench.host"
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _END_SECONDS_MAX = 30.0
 _OURS = ("REDIS_URL", "MONGODB_URL", "RAY_ADDRESS", "SHOAL_STATE")
@@ -19,12 +20,12 @@ _OURS = ("REDIS_URL", "MONGODB_URL", "RAY_ADDRESS", "SHOAL_STATE")
 
 class HostProcess:
     """Starts at once; `wait` returns when it serves. Ends with `kill`, as abruptly as a process can, or with `end`, which
-    leaves it time to write its profile.
+    leaves it time to write its profile. `module` is run with the state folder, the database and the host's id.
     """
 
-    def __init__(self, state: Path, database: str, host_id: str, profile: Path | None = None) -> None:
+    def __init__(self, state: Path, database: str, host_id: str, profile: Path | None = None, *, module: str = HOST_MODULE) -> None:
         environment = {name: value for name, value in os.environ.items() if name not in _OURS}
-        command = [sys.executable, "-m", "actors.bench.host", str(state), database, host_id, *([str(profile)] if profile else [])]
+        command = [sys.executable, "-m", module, str(state), database, host_id, *([str(profile)] if profile else [])]
         self.host_id = host_id
         self._read_end, write_end = os.pipe()
         self._process = subprocess.Popen(command, stdout=write_end, stderr=subprocess.DEVNULL, env=environment)  # noqa: S603 - our own module

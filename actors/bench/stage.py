@@ -13,7 +13,7 @@ from typing import Any, Self, cast
 
 from redis import Redis
 
-from actors.bench.processes import HostProcess, cpu_seconds, rss_kb
+from actors.bench.processes import HOST_MODULE, HostProcess, cpu_seconds, rss_kb
 from actors.bench.profile import parts_of
 from actors.placement import packed_host
 from actors.wire import decode_latency, encode
@@ -37,22 +37,25 @@ SETTLED_SECONDS_MAX = 120.0
 class Stage:
     """`async with Stage(users, …) as stage`: servers run, every user's session is in journal and store, no host runs yet."""
 
-    def __init__(self, users: int, settings: Callable[[int], SessionConfig], *, hosts: int | None = None) -> None:
-        """`settings` of each user by number; `hosts`: one per core unless said otherwise."""
+    def __init__(
+        self, users: int, settings: Callable[[int], SessionConfig], *, hosts: int | None = None, module: str = HOST_MODULE
+    ) -> None:
+        """`settings` of each user by number; `hosts`: one per core unless said otherwise; `module`: what each of them runs."""
         self.users = [f"user-{number:06d}" for number in range(users)]
         self.host_ids = [packed_host(index) for index in range(hosts or os.cpu_count() or 1)]
         self.host_of = {user: self.host_ids[number % len(self.host_ids)] for number, user in enumerate(self.users)}
         self.hosts: list[HostProcess] = []
         self._settings = settings
+        self._module = module
         self._folder = tempfile.TemporaryDirectory(prefix="shoal-bench-")
-        self._state = Path(self._folder.name)
-        self._servers = EmbeddedServers(self._state)
+        self.state = Path(self._folder.name)
+        self._servers = EmbeddedServers(self.state)
 
     async def __aenter__(self) -> Self:
         urls = await asyncio.to_thread(self._servers.start)
         write_running(
-            self._state,
-            Running(redis_url=urls.redis, mongodb_url=urls.mongodb, pid=os.getpid(), state=str(self._state), started_at=datetime.now(UTC)),
+            self.state,
+            Running(redis_url=urls.redis, mongodb_url=urls.mongodb, pid=os.getpid(), state=str(self.state), started_at=datetime.now(UTC)),
         )
         self.redis = Redis.from_url(urls.redis)
         self.bus, self.store, self.journal = (
@@ -90,7 +93,7 @@ class Stage:
         """Seconds from the first process's start until all serve, their users restored and reconciled."""
         begun = time.perf_counter()
         self.hosts = [
-            HostProcess(self._state, DATABASE, host_id, self._state / f"{host_id}.profile" if profiled else None)
+            HostProcess(self.state, DATABASE, host_id, self.state / f"{host_id}.profile" if profiled else None, module=self._module)
             for host_id in self.host_ids
         ]
         await asyncio.gather(*(asyncio.to_thread(host.wait) for host in self.hosts))
@@ -100,7 +103,7 @@ class Stage:
         """Ends the hosts, which must have been started as `profiled`."""
         for host in self.hosts:
             host.end()
-        return parts_of(self._state / f"{host_id}.profile" for host_id in self.host_ids)
+        return parts_of(self.state / f"{host_id}.profile" for host_id in self.host_ids)
 
     def kill_hosts(self) -> None:
         while self.hosts:
@@ -130,13 +133,15 @@ class Stage:
             await asyncio.sleep(QUIET_SECONDS)
 
     def take_events(self) -> list[tuple[float, bytes]]:
-        """(milliseconds since 1970 by the server's clock, event) of all that is on the stream, which is emptied."""
+        """(milliseconds since 1970 by the server's clock, event) of all that is on the stream, from which it is taken."""
         found: list[tuple[float, bytes]] = []
         cursor = "-"
         while page := cast("list[tuple[bytes, dict[bytes, bytes]]]", self.redis.xrange(channels.EVENTS_STREAM, cursor, count=BATCH)):
             found += [(float(entry_id.partition(b"-")[0]), fields[b"event"]) for entry_id, fields in page]
-            cursor = f"({page[-1][0].decode()}"
-        self.redis.delete(channels.EVENTS_STREAM)
+            ms, _, serial = page[-1][0].decode().partition("-")
+            cursor = f"{ms}-{int(serial) + 1}"
+        if found:  # and no more than that: others may have come meanwhile
+            self.redis.xtrim(channels.EVENTS_STREAM, minid=cursor, approximate=False)
         return found
 
     def drop_samples(self) -> None:

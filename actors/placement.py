@@ -37,9 +37,21 @@ def dedicated_host(user_id: str) -> str:
     return f"user-{user_id}"
 
 
-def place(user_id: str, *, asked: str | None, dedicated_now: int, dedicated_max: int, packed_load: Mapping[str, int]) -> Placement:
-    """The user's own wish first; else a process of its own while there are fewer than `dedicated_max`; else the emptiest packed host."""
+IMBALANCE_MAX = 16
+"""By so many users the host that a user's commands go to already may be fuller than the emptiest."""
+
+
+def place(
+    user_id: str, *, asked: str | None, dedicated_now: int, dedicated_max: int, packed_load: Mapping[str, int], served_by: str | None = None
+) -> Placement:
+    """The user's own wish first; else a process of its own while there are fewer than `dedicated_max`; else a packed host.
+
+    Among these the one that took the user's commands until now (`served_by`), as some may still be on their way to it and
+    two hosts must not both take the user for theirs; the emptiest where that one is not open or too full.
+    """
     if asked == PlacementKind.DEDICATED or (asked is None and dedicated_now < dedicated_max):
         return Placement(dedicated_host(user_id), PlacementKind.DEDICATED)
     emptiest = min(packed_load, key=lambda host: (packed_load[host], host))
+    if served_by is not None and served_by in packed_load and packed_load[served_by] <= packed_load[emptiest] + IMBALANCE_MAX:
+        return Placement(served_by, PlacementKind.PACKED)
     return Placement(emptiest, PlacementKind.PACKED)

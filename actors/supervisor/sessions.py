@@ -174,6 +174,7 @@ class Sessions:
             dedicated_now=dedicated,
             dedicated_max=self._dedicated_max,
             packed_load={host_id: self._load[host_id] for host_id in self._open_hosts},
+            served_by=self.host_of(user_id),
         )
 
     def _put(self, user_id: str, placement: Placement, config: SessionConfig) -> None:

@@ -360,9 +360,11 @@ class TraderHost:
         message = decode_signal(payload)
         signal = message.signal
         self._recent.add_signal(signal)
+        quote = self.floor.desk.quotes.get(signal.instrument.id)
+        last_price = None if quote is None else quote.price
         stopwatch = Stopwatch(candle_closed_at_ns=message.closed_at_ns)
         for heard, users in addressed(signal, self.floor.subscribers, self._rollouts):
-            event = SignalArrived(ts=max(self._now or signal.ts, signal.ts), signal=heard)
+            event = SignalArrived(ts=max(self._now or signal.ts, signal.ts), signal=heard, last_price=last_price)
             waiting = [user_id for user_id in users if not self.floor.traders[user_id].engine.has_seen(heard)]
             Random(signal.signal_id).shuffle(waiting)  # another order for every signal: nobody is always the last
             await self.floor.run([(user_id, event) for user_id in waiting], stopwatch, encoded=encode(event).decode())

@@ -78,7 +78,7 @@ class PaperBroker:
     """
 
     name = "paper"
-    native_stops = False
+    native_stops = True
 
     def __init__(
         self,

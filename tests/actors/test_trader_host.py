@@ -52,12 +52,13 @@ class Host:
         with suppress(asyncio.CancelledError, ExceptionGroup):
             await task
 
-    async def signal(self, side: Side, minutes: int) -> None:
+    async def signal(self, side: Side, minutes: int, *, last: float = 100.0) -> None:
+        """A signal to trade at 100, and with it prices that show `last`."""
         self._seq += 1
         ts = at("09:30") + timedelta(minutes=minutes)
         message = SignalMessage(signal=signal(side, ts=ts, stop=None, target=None), closed_at_ns=0)
         newest = await self.bus.append(channels.SIGNALS, encode(message), max_length=1_000)
-        await self._publish(Prices(seq=self._seq, ts=ts, quotes=(Quote(option().id, 100.0, 99.95, 100.0),), signals_id=newest))
+        await self._publish(Prices(seq=self._seq, ts=ts, quotes=(Quote(option().id, last, last - 0.05, last),), signals_id=newest))
 
     async def quiet(self, minutes: int) -> None:
         """Prices, and no signal."""
@@ -92,6 +93,21 @@ def test_no_user_is_served_earlier_than_another_on_the_whole() -> None:
     by_user = np.array(ranks).T
     assert all(len(set(row)) >= 5 for row in by_user)
     assert friedmanchisquare(*by_user).pvalue > 0.01
+
+
+async def skipped_after_a_trade_at(last: float) -> list[str]:
+    host = Host(1)
+    await host.prepare()
+    async with host.running():
+        await host.signal(Side.FLAT, 0, last=last)
+        await host.signal(Side.LONG, 1)
+    return [event.data["reason"] for event in await host.events(EventType.SIGNAL_SKIPPED)]
+
+
+def test_an_entry_far_from_the_last_trade_that_the_host_knows_is_refused() -> None:
+    """The signal wants to pay 100; the collar allows 20 % above the last trade."""
+    assert run_virtual(skipped_after_a_trade_at(80.0)) == ["flat", "risk_limit"]
+    assert run_virtual(skipped_after_a_trade_at(85.0)) == ["flat"]
 
 
 def test_the_order_of_service_is_a_function_of_the_signal() -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from actors.backtest import Backtest
     from actors.backtest_setup import BacktestRequest
 
+USERS_SHOWN = 25
 TRADE_FILES = (".parquet", ".csv", ".json")
 ReportOption = Annotated[Path | None, typer.Option("--report", metavar="FILE.html", help="Write a self-contained HTML report.")]
 TradesOption = Annotated[Path | None, typer.Option("--trades", metavar="FILE", help="Write the trade list as .parquet, .csv or .json.")]
@@ -53,6 +54,9 @@ def backtest(
     timeframe: options.TimeframeOption = None,
     zone: options.ZoneOption = None,
     label: options.LabelOption = None,
+    users: Annotated[
+        Path | None, typer.Option("--users", metavar="FILE", help="CSV or JSON of users with capital, risk, quantity, fees of their own.")
+    ] = None,
     report: ReportOption = None,
     trades: TradesOption = None,
     save: SaveFlag = None,
@@ -71,6 +75,8 @@ def backtest(
 
     - `shoal backtest ema_cross --candles prices.csv --instrument BTC/USDT --zone UTC --set fast_period=5 --fees flat:0.001 --slippage 0.02% --json`
 
+    - `shoal backtest ema_cross --candles BANKNIFTY.parquet --users users.csv --json`
+
     - `shoal backtest my_strategy.py:MyStrategy --candles store:NSE:BANKNIFTY --from 2024-01-01 --to 2024-01-31 --trades trades.csv`
     """
     request = make_request(
@@ -83,6 +89,13 @@ def backtest(
     check_folder("--trades", trades)
     if trades is not None and trades.suffix not in TRADE_FILES:
         raise InvalidInput("--trades", str(trades), f"must end with one of {', '.join(TRADE_FILES)}")
+    if users is not None:
+        if report is not None or trades is not None:
+            raise InvalidInput(
+                "--users", str(users), "has a table for an answer: --report and --trades are of one user, and --json has it all"
+            )
+        _run_users(request, source, users, state, as_json=as_json)
+        return
     run = _run(request, source, state, quiet=as_json)
     if report is not None:
         run.write_report(report)
@@ -141,6 +154,22 @@ def _run(request: BacktestRequest, source: Any, state: Path | None, *, quiet: bo
     file, calendar = options.read(source, state, quiet=quiet)
     with options.progress_bar(f"{request.strategy} over {len(file):,} candles", quiet=quiet) as progress:
         return run_on(request, file, calendar, progress=progress)
+
+
+def _run_users(request: BacktestRequest, source: Any, users: Path, state: Path | None, *, as_json: bool) -> None:
+    import json
+
+    from actors.commands.study_options import print_table
+    from actors.fleet import read_users, rows, run_users
+
+    asked = read_users(users)
+    file, calendar = options.read(source, state, quiet=as_json)
+    table = rows(run_users(request, asked, file, calendar))
+    if as_json:
+        typer.echo(json.dumps(table, indent=2))
+        return
+    print_table(sorted(table, key=lambda row: -row["net"]), USERS_SHOWN)
+    typer.echo(f"{len(table):,} users, net {sum(row['net'] for row in table):,.2f}, fees {sum(row['fees'] for row in table):,.2f}")
 
 
 def _keep(run: Backtest, state: Path | None, save: bool | None) -> str | None:

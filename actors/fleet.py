@@ -1,0 +1,95 @@
+"""A backtest for many users at once: the strategy runs once, each user has sizes, limits, capital and fees of their own."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from actors.backtest_setup import BacktestRequest, backtest_spec
+from actors.option_market import option_market
+from actors.strategy_source import create_strategy
+from adapters.candle_files import CandleFile
+from runtime.backtest.fleet import FleetResult, FleetUser, run_fleet
+from runtime.calendar import ExchangeCalendar
+from runtime.errors import InvalidInput
+
+_NUMBERS = ("capital", "risk", "quantity")
+
+
+def read_users(path: Path) -> dict[str, dict[str, Any]]:
+    """What each user asks for, by user id: a CSV with `user_id` and any of capital, risk, quantity, fees; or a JSON list of the same,
+    where `data` may hold more settings as START_TRADING takes them.
+
+    Raises:
+        InvalidInput: the file cannot be read, names no user, or one twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        rows = msgspec.json.decode(text, type=list[dict[str, Any]]) if path.suffix == ".json" else list(csv.DictReader(text.splitlines()))
+    except OSError as error:
+        raise InvalidInput("--users", str(path), f"cannot be read: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise InvalidInput("--users", str(path), f"must be a JSON list of users: {error}") from error
+    users: dict[str, dict[str, Any]] = {}
+    for number, row in enumerate(cast("list[dict[str, Any]]", rows), start=1):
+        asked = {str(name).strip(): value for name, value in row.items() if value not in (None, "")}
+        user_id = str(asked.pop("user_id", ""))
+        unknown = asked.keys() - {*_NUMBERS, "fees", "data"}
+        if not user_id or unknown or user_id in users:
+            wrong = "has no user_id" if not user_id else f"has {', '.join(sorted(unknown))}" if unknown else f"names user {user_id} again"
+            raise InvalidInput("--users", f"user {number}", f"{wrong}; give user_id, and any of {', '.join([*_NUMBERS, 'fees'])}, data")
+        users[user_id] = asked
+    if not users:
+        raise InvalidInput("--users", str(path), "names no user")
+    return users
+
+
+def run_users(
+    request: BacktestRequest, users: Mapping[str, Mapping[str, Any]], file: CandleFile, calendar: ExchangeCalendar
+) -> FleetResult:
+    """Raises `InvalidInput` naming the user whose settings are wrong."""
+    candles = file.array()
+    spec = backtest_spec(request, file.instrument, file.timeframe)
+    fleet = [FleetUser(user_id=name, session=_session(request, name, asked, file)) for name, asked in users.items()]
+    options = option_market(request, spec.instrument, candles)
+    return run_fleet(
+        spec, fleet, candles, lambda: create_strategy(request.strategy, request.parameters), calendar=calendar, options=options
+    )
+
+
+def _session(request: BacktestRequest, user_id: str, asked: Mapping[str, Any], file: CandleFile) -> Any:
+    try:
+        changes: dict[str, Any] = {name: Decimal(str(asked[name])) for name in _NUMBERS if name in asked}
+        if "fees" in asked:
+            changes["fees"] = asked["fees"]
+        own = msgspec.structs.replace(request, session={**request.session, **asked.get("data", {})}, **changes)
+        return backtest_spec(own, file.instrument, file.timeframe).session
+    except (InvalidInput, InvalidOperation) as error:
+        raise InvalidInput("--users", user_id, str(error)) from error
+
+
+def rows(result: FleetResult) -> list[dict[str, Any]]:
+    """One per user: money in the instrument's currency; `drawdown` a fraction below the highest close of a day, zero or below."""
+    found: list[dict[str, Any]] = []
+    for number, user in enumerate(result.users):
+        equity: list[float] = result.equity[number].tolist()
+        peaks = accumulate(equity, max)
+        fall = min(value / peak - 1.0 for value, peak in zip(equity, peaks, strict=True))
+        found.append(
+            {
+                "user_id": user,
+                "trades": int(result.trades[number]),
+                "gross": float(result.gross[number]),
+                "fees": float(result.fees[number]),
+                "net": float(result.net[number]),
+                "drawdown": fall,
+                "final_equity": equity[-1],
+            }
+        )
+    return found

@@ -61,9 +61,8 @@ def _volatility(text: str, candles: CandleArray) -> NDArray[np.float64]:
         return realised_volatility(candles)
     path = Path(text)
     if path.is_file():
-        return index_volatility(
-            candles, read_candles(path, VOLATILITY_INDEX, calendar=calendar_for(VOLATILITY_INDEX), trust_name=True).array()
-        )
+        index = read_candles(path, VOLATILITY_INDEX, calendar=calendar_for(VOLATILITY_INDEX), trust_name=True).array()
+        return index_volatility(candles, _with_first_open(index))
     try:
         fixed = float(text)
     except ValueError:
@@ -71,6 +70,13 @@ def _volatility(text: str, candles: CandleArray) -> NDArray[np.float64]:
     if not 0.0 < fixed <= _LARGEST:
         raise InvalidInput("--volatility", text, "is no file of a volatility index, no fraction a year such as 0.2, and not `realised`")
     return np.full(len(candles), fixed)
+
+
+def _with_first_open(index: CandleArray) -> CandleArray:
+    """Its first open is known when it opens: as the close of a candle before it, so that both files may begin together."""
+    opened_at = np.concatenate([index.opened_at[:1] - index.seconds, index.opened_at])
+    prices = np.column_stack([index.open, index.high, index.low, index.close])
+    return CandleArray.of(index.instrument, index.timeframe, index.zone, opened_at, np.vstack([np.full((1, 4), index.open[0]), prices]))
 
 
 _LARGEST = 5.0

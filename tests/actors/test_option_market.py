@@ -54,6 +54,13 @@ def test_volatility_is_realised_fixed_or_that_of_an_index(tmp_path: Path) -> Non
     assert set(market(volatility=str(file))._volatility.tolist()) == {0.14}
 
 
+def test_a_volatility_index_may_begin_with_the_candles(tmp_path: Path) -> None:
+    file = tmp_path / "INDIAVIX.csv"
+    file.write_text("Date,Time,Open,High,Low,Close\n20240101,09:15,15,17,15,17\n20240101,09:16,17,17,17,17\n", encoding="utf-8")
+
+    assert market(volatility=str(file))._volatility[:3].tolist() == [0.15, 0.17, 0.17]  # its open, then the close before each candle
+
+
 @pytest.mark.parametrize("text", ["absent.csv", "0", "-1", "nan", "20", "high"])
 def test_a_volatility_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="--volatility"):

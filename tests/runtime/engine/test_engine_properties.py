@@ -90,12 +90,13 @@ class Day:
             self.check_neighbours(order)
 
     def check_neighbours(self, order: Order) -> None:
-        """An entry has its slot to itself. An exit is alone too, but for what nobody knows the fate of."""
+        """An entry has its slot to itself and its own slices and legs. An exit is alone too, but for what nobody knows the fate of."""
         state = self.engine.state
         slot = state.slots[order.slot]
         others = [state.orders[order_id] for order_id in slot.order_ids]
         if order.leg is Leg.ENTRY:
-            assert all(other.order.signal_id == order.signal_id for other in others), "an entry beside another order"
+            filled = None if slot.position is None else slot.position.position_id  # its slices, and the legs of what they have filled
+            assert all(other.order.signal_id in {order.signal_id, filled} for other in others), "an entry beside another order"
             assert slot.position is None or slot.position.signal_id == order.signal_id, "an entry on top of another position"
         elif order.leg is Leg.EXIT:
             assert all(other.order.leg is Leg.EXIT or other.status == "UNKNOWN" for other in others), "an exit beside a live order"

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from actors.commands import canary, instruments
 from runtime.errors import InvalidInput, ShoalError
 
 COMMANDS: Mapping[str, str] = {
@@ -47,7 +46,11 @@ COMMANDS: Mapping[str, str] = {
     "bench": "actors.commands.bench:bench",
     "preflight": "actors.commands.preflight:preflight",
 }
-GROUPS: Mapping[str, str] = {"credentials": "actors.commands.credentials"}
+GROUPS: Mapping[str, str] = {
+    "canary": "actors.commands.canary",
+    "credentials": "actors.commands.credentials",
+    "instruments": "actors.commands.instruments",
+}
 """Commands with commands of their own."""
 BAD_INPUT, FAILURE, INTERRUPTED = 2, 1, 130
 
@@ -68,11 +71,9 @@ def options(
     """The option is taken out of the arguments before they are read, see `main`."""
 
 
-app.add_typer(instruments.app)
 for name, target in COMMANDS.items():
     module, _, function = target.partition(":")
     app.command(name)(getattr(import_module(module), function))
-app.add_typer(canary.app)
 for name, module in GROUPS.items():
     app.add_typer(import_module(module).app, name=name)
 

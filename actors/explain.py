@@ -19,6 +19,16 @@ from runtime.session import SessionConfig
 from runtime.signals import Signal
 
 _NEWEST_SHOWN = 10
+_HALTS = frozenset({EventType.RISK_HALT, EventType.RISK_RESUMED})
+_ENDS = frozenset(
+    {
+        EventType.SIGNAL_SKIPPED,
+        EventType.ORDER_FILLED,
+        EventType.ORDER_CANCELLED,
+        EventType.ORDER_REJECTED,
+        EventType.POSITION_CLOSED,
+    }
+)
 _decode_event = msgspec.json.Decoder(PublicEvent).decode
 
 
@@ -57,8 +67,9 @@ async def explain(journal: Journal, store: Store, user_id: str, signal_id: str) 
             steps += await _origin(store, signal, record)
         for text in record.events:
             event = _decode_event(text)
-            if signal is not None and thread.follows(event, cause):
-                steps += _consequence(event, record, cause, signal, config)
+            if signal is not None and (thread.follows(event, cause) or thread.is_touched_by(event, signal)):
+                is_first = all(step.stage != "size" for step in steps)
+                steps += _consequence(event, record, cause, signal, config, is_first=is_first)
     return Explanation(user_id=user_id, signal_id=full_id, steps=steps)
 
 
@@ -90,6 +101,13 @@ class _Thread:
     def __init__(self, signal_id: str) -> None:
         self._signal_id = signal_id
         self._ids = {signal_id}
+        self._open: set[str] = set()
+        """What of it is not over: the target that waits, orders, positions."""
+
+    def is_touched_by(self, event: PublicEvent, signal: Signal) -> bool:
+        """Whether this is a halt, or the end of one, that covers something of the signal that is not over."""
+        covers = event.data.get("strategy") in (None, signal.strategy, signal.strategy_key)
+        return event.type in _HALTS and covers and bool(self._open)
 
     def follows(self, event: PublicEvent, cause: EngineInput) -> bool:
         data = event.data
@@ -99,6 +117,13 @@ class _Thread:
             self._ids |= ids  # a reversal or exit: the position that it closes
         if not ids & self._ids:
             return False
+        name = str(data.get("order_id") or data.get("position_id") or data.get("signal_id"))
+        if event.type in _ENDS:
+            self._open.discard(name)
+        else:
+            self._open.add(name)
+        if event.type is not EventType.SIGNAL:
+            self._open.discard(self._signal_id)
         if "position_id" in data and data.get("signal_id") == self._signal_id:
             self._ids.add(str(data["position_id"]))  # an exit order names its position as its signal
         return True
@@ -148,8 +173,10 @@ def _signal_details(signal: Signal) -> dict[str, Any]:
     }
 
 
-def _consequence(event: PublicEvent, record: JournalRecord, cause: EngineInput, signal: Signal, config: SessionConfig) -> list[Step]:
-    """One public event as a step; the signal's own entry order is preceded by the guards it passed and how its size came about."""
+def _consequence(
+    event: PublicEvent, record: JournalRecord, cause: EngineInput, signal: Signal, config: SessionConfig, *, is_first: bool
+) -> list[Step]:
+    """One public event as a step; the signal's first entry order is preceded by the guards it passed and how its size came about."""
 
     def step(stage: str, title: str, details: dict[str, Any]) -> Step:
         return Step(stage=stage, ts=event.ts, seq=event.seq, record=record.number, title=title, details=details)
@@ -157,10 +184,13 @@ def _consequence(event: PublicEvent, record: JournalRecord, cause: EngineInput, 
     data, kind = event.data, event.type
     match kind:
         case EventType.SIGNAL:
-            return [step("user", "reached the trader", {"seconds_after_signal": (event.ts - signal.ts).total_seconds()})]
+            known = {name: data[name] for name in ("current", "side", "decision", "latency_ms") if name in data}
+            return [step("user", "reached the trader", {"seconds_after_signal": (event.ts - signal.ts).total_seconds()} | known)]
         case EventType.SIGNAL_SKIPPED:
             return [step("guards", f"refused: {data['reason']}", {"detail": data["detail"]})]
-        case EventType.ORDER_SUBMITTED if data["leg"] == Leg.ENTRY:
+        case EventType.RISK_HALT | EventType.RISK_RESUMED:
+            return [step("halt", f"{_verb(kind)}: {data['detail']}", data)]
+        case EventType.ORDER_SUBMITTED if data["leg"] == Leg.ENTRY and is_first:
             size = step("size", f"{data['quantity']} units", _size_details(signal, config, str(data["slot"])))
             return [step("guards", "all passed", {}), size, step("order", _order_title(event), data)]
         case EventType.ORDER_PARTIALLY_FILLED | EventType.ORDER_FILLED:

@@ -1,4 +1,4 @@
-"""Readable collections (orders, trades, positions, execution_logs) as a projection of the journal's events.
+"""Readable collections (orders, order_logs, trades, positions, execution_logs) as a projection of the journal's events.
 
 They can be dropped and rebuilt at any time; nothing in the runtime reads them to decide anything.
 """
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from runtime.events import EventType, PublicEvent
+from runtime.reconcile import Decision
 
 Documents = dict[str, dict[str, dict[str, Any]]]
 """collection -> _id -> fields to set."""
@@ -29,6 +30,11 @@ _POSITION_STATUS = {
     EventType.POSITION_CLOSED: "CLOSED",
 }
 _BEGINNINGS = frozenset({EventType.ORDER_SUBMITTED, EventType.POSITION_OPENED, EventType.SIGNAL})
+_WRITTEN_ONCE = frozenset({"trades", "order_logs"})
+_DECISION = ("signal_id", "strategy", "strategy_key", "current", "latency_ms", "reason", "detail")
+"""What a decision's record takes of its events; the signal itself is in `signals`, once for all users."""
+_WAITS = "WAIT"
+"""An order in flight keeps the target waiting: what came of it is seen in the orders with its id, or in a later SKIP."""
 _FILLS = frozenset({EventType.ORDER_PARTIALLY_FILLED, EventType.ORDER_FILLED})
 
 
@@ -41,9 +47,13 @@ def project(events: Iterable[PublicEvent]) -> tuple[Documents, Documents]:
     changed: Documents = defaultdict(dict)
     for event in events:
         for collection, key, more in _changes(event):
-            begins = event.type in _BEGINNINGS or collection == "trades"
+            begins = event.type in _BEGINNINGS or collection in _WRITTEN_ONCE
             documents = (begun if begins or key in begun[collection] else changed)[collection]
-            _merge(documents, key, event, more)
+            fields = event.data
+            if collection == "execution_logs":
+                fields = {name: fields[name] for name in _DECISION if name in fields}
+            document = documents.setdefault(key, {"user_id": event.user_id})
+            document.update(fields, ts=event.ts, seq=event.seq, **more)
     return begun, changed
 
 
@@ -53,19 +63,16 @@ def _changes(event: PublicEvent) -> Iterator[tuple[str, str, dict[str, Any]]]:
         yield "orders", str(event.data["order_id"]), {"status": status}
         if event.type in _FILLS:
             yield "trades", event.event_id, {}
+        yield "order_logs", event.event_id, {"message": "SUBMIT" if event.type is EventType.ORDER_SUBMITTED else status}
     elif (status := _POSITION_STATUS.get(event.type)) is not None:
         yield "positions", str(event.data["position_id"]), {"status": status}
     elif event.type is EventType.SIGNAL:
-        yield "execution_logs", _decision_id(event), {"decision": "TAKEN", "signal_seq": event.seq}
+        data = event.data
+        decided = {"decision": data.get("decision", _WAITS), "target": data["side"], "reason": data["rule"], "detail": data["reason"]}
+        yield "execution_logs", _decision_id(event), decided
     elif event.type is EventType.SIGNAL_SKIPPED:
-        yield "execution_logs", _decision_id(event), {"decision": "SKIPPED"}
+        yield "execution_logs", _decision_id(event), {"decision": Decision.SKIP, "target": event.data.get("side")}
 
 
 def _decision_id(event: PublicEvent) -> str:
     return f"{event.user_id}:{event.data['signal_id']}"
-
-
-def _merge(documents: dict[str, dict[str, Any]], key: str, event: PublicEvent, more: dict[str, Any]) -> None:
-    fields = {name: value for name, value in event.data.items() if name != "context"}
-    document = documents.setdefault(key, {"user_id": event.user_id})
-    document.update(fields, ts=event.ts, seq=event.seq, **more)

@@ -12,6 +12,7 @@ from runtime.commands import Action, command_schema
 from runtime.events import EventType, ExitReason, SkipReason
 from runtime.halts import HaltScope
 from runtime.orders import Leg, OrderType
+from runtime.reconcile import Decision
 from runtime.rollouts import RolloutState
 from runtime.session import Mode
 from runtime.signals import OrderSide, Side
@@ -38,7 +39,7 @@ def _nullable(schema: Schema) -> Schema:
 
 def _one_of(
     values: Iterator[str]
-    | type[SkipReason | ExitReason | Leg | OrderType | Mode | OrderSide | Side | SessionStatus | HaltScope | RolloutState],
+    | type[SkipReason | ExitReason | Leg | OrderType | Mode | OrderSide | Side | Decision | SessionStatus | HaltScope | RolloutState],
 ) -> Schema:
     return {"enum": [str(value) for value in values]}
 
@@ -164,7 +165,14 @@ _BY_TYPE: Mapping[EventType, Fields] = {
         "strategy": Field(_TEXT, "name"),
         "strategy_key": Field(_TEXT, "name, instrument, timeframe and a hash of the parameters"),
         "direction": Field(_TEXT, "the strategy's own word, such as BUY_CALL"),
+        "current": Field(_one_of(Side), "exposure of the subscription when it came", optional=True),
         "side": Field(_one_of(Side), "exposure to the underlying it asks for"),
+        "decision": Field(
+            _one_of(Decision),
+            "what the two sides ask for; SIGNAL_SKIPPED follows where a guard refuses; absent while an order in flight keeps it waiting",
+            optional=True,
+        ),
+        "latency_ms": Field(_NUMBER, "from the close of the candle to the decision, milliseconds of venue time", optional=True),
         "underlying": Field(_TEXT, "instrument it looked at"),
         "instrument": Field(_TEXT, "contract to trade"),
         "rule": Field(_TEXT, "which rule fired"),
@@ -181,6 +189,9 @@ _BY_TYPE: Mapping[EventType, Fields] = {
     EventType.SIGNAL_SKIPPED: {
         "signal_id": Field(_TEXT, "as in SIGNAL"),
         "strategy": Field(_TEXT, "name"),
+        "strategy_key": Field(_TEXT, "as in SIGNAL", optional=True),
+        "current": Field(_one_of(Side), "exposure of the subscription when it was refused", optional=True),
+        "side": Field(_one_of(Side), "exposure it asked for", optional=True),
         "reason": Field(_one_of(SkipReason), "which guard refused"),
         "detail": Field(_TEXT, "for people"),
     },

@@ -20,6 +20,7 @@ from runtime import channels
 from runtime.commands import CanaryData, RollbackData
 from runtime.events import Announce, EventType
 from runtime.ports import Bus, Clock, Store
+from runtime.reconcile import Decision
 from runtime.rollouts import Rollout, RolloutState
 from runtime.signal_engine import StrategySpec
 
@@ -153,7 +154,7 @@ class Rollouts:
             group.realised += Decimal(str(position.get("realised_pnl", 0)))
         for group, decision in await found("execution_logs", {"strategy_key": kept.baseline}):
             group.signals += 1
-            group.skipped += decision.get("decision") == "SKIPPED"
+            group.skipped += decision.get("decision") == Decision.SKIP
         for group, order in await found("orders", {"slot": kept.baseline, "leg": "ENTRY"}):
             group.orders += 1
             group.rejected += order.get("status") == "REJECTED"

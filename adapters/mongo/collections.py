@@ -41,7 +41,6 @@ COLLECTIONS: dict[str, Sequence[Index]] = {
     "option_chains": [Index(["underlying", "-ts"]), Index(["ts"], keep=timedelta(days=30))],
     "backtests": [Index(["user_id", "-ts"]), Index(["-ts"])],  # fingerprint
     "backtest_parts": [Index(["backtest", "number"])],  # long content of a result, {backtest}:{number}
-    "outbox": [Index(["user_id", "seq"])],  # what could not be published yet
     "platform": [],  # counters, kill switch, hosts that are closed
     "moves": [],  # user/command: a user on his way to another host
     "rollouts": [Index(["state"])],  # baseline's strategy key: its newest canary roll-out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
@@ -38,9 +39,8 @@ def on_signal(turn: Turn, event: SignalArrived) -> None:
     if slot is None:
         slot = state.slots[signal.strategy_key] = Slot(key=signal.strategy_key)
     slot.last_signal_id, slot.last_signal_ts = signal.signal_id, signal.ts
-    turn.tell(EventType.SIGNAL, partial(_signal_facts, signal))
-    if slot.pending is not None:
-        skip(turn, slot.pending, SkipReason.SUPERSEDED, f"by {signal.signal_id}")
+    turn.tell(EventType.SIGNAL, partial(_signal_facts, signal, slot.side, turn.ts, waits=slot.is_busy))
+    drop_pending(turn, slot, SkipReason.SUPERSEDED, f"by {signal.signal_id}")
     slot.pending = signal
     move_to_target(turn, slot, last_price=event.last_price)
 
@@ -62,27 +62,40 @@ def move_to_target(turn: Turn, slot: Slot, *, last_price: float | None = None) -
         return
     match reconcile(current=slot.side, target=signal.side):
         case Decision.SKIP:
-            slot.pending = None
-            skip(turn, signal, SkipReason.FLAT if signal.side is Side.FLAT else SkipReason.SAME_SIDE, f"already {slot.side}")
+            drop_pending(turn, slot, SkipReason.FLAT if signal.side is Side.FLAT else SkipReason.SAME_SIDE, f"already {slot.side}")
         case Decision.EXIT:
             slot.pending = None
             request_exit(turn, slot, ExitReason.SIGNAL)
         case Decision.REVERSE:
             refused = entries_refused(turn, slot)
             if refused is not None:  # a trader that may not enter does not half-follow a reversal: its own exits stand
-                slot.pending = None
-                skip(turn, signal, *refused)
+                drop_pending(turn, slot, *refused)
             else:
                 request_exit(turn, slot, ExitReason.REVERSAL)
         case Decision.ENTER:
             slot.pending = None
             refused = _enter(turn, slot, signal, last_price)
             if refused is not None:
-                skip(turn, signal, *refused)
+                _skip(turn, slot, signal, *refused)
 
 
-def skip(turn: Turn, signal: Signal, reason: SkipReason, detail: str) -> None:
-    data: dict[str, object] = {"signal_id": signal.signal_id, "strategy": signal.strategy, "reason": reason, "detail": detail}
+def drop_pending(turn: Turn, slot: Slot, reason: SkipReason, detail: str) -> None:
+    """The target that waits, if one does, is followed no further, and the user hears why."""
+    if slot.pending is not None:
+        signal, slot.pending = slot.pending, None
+        _skip(turn, slot, signal, reason, detail)
+
+
+def _skip(turn: Turn, slot: Slot, signal: Signal, reason: SkipReason, detail: str) -> None:
+    data: dict[str, object] = {
+        "signal_id": signal.signal_id,
+        "strategy": signal.strategy,
+        "strategy_key": slot.key,
+        "current": slot.side,
+        "side": signal.side,
+        "reason": reason,
+        "detail": detail,
+    }
     turn.emit(EventType.SIGNAL_SKIPPED, data)
 
 
@@ -143,8 +156,12 @@ def _atr(signal: Signal) -> Decimal | None:
     return Decimal(repr(atr)) if isinstance(atr, int | float) and 0 < atr < float("inf") else None
 
 
-def _signal_facts(signal: Signal) -> dict[str, object]:
-    return {
+def _signal_facts(signal: Signal, current: Side, ts: datetime, *, waits: bool) -> dict[str, object]:
+    closed_at = signal.candle_time + signal.timeframe.duration
+    decided: dict[str, object] = {} if waits else {"decision": reconcile(current=current, target=signal.side)}
+    return decided | {
+        "current": current,
+        "latency_ms": round((ts - closed_at).total_seconds() * 1000, 3),
         "signal_id": signal.signal_id,
         "strategy": signal.strategy,
         "strategy_key": signal.strategy_key,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from runtime.engine.entering import drop_pending
 from runtime.engine.leaving import request_exit
 from runtime.engine.turn import Turn
-from runtime.events import EventType, ExitReason, HaltTrading, ResumeTrading
+from runtime.events import EventType, ExitReason, HaltTrading, ResumeTrading, SkipReason
 from runtime.halts import Halt, HaltTarget
 from runtime.session import OnBreach
 
@@ -17,7 +18,7 @@ def on_halt(turn: Turn, event: HaltTrading) -> None:
     state.halts.append(Halt(target=target, reason=event.reason))
     slots = [slot for slot in state.slots.values() if target.covers(state.user_id, slot.key)]
     for slot in slots:
-        slot.pending = None
+        drop_pending(turn, slot, SkipReason.HALTED, event.reason)
     if state.is_idle or not slots:
         return
     for slot in slots:

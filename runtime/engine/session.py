@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runtime.engine.entering import drop_pending
 from runtime.engine.leaving import exit_all
 from runtime.engine.sending import advance
 from runtime.engine.timing import on_time
@@ -20,6 +21,7 @@ from runtime.events import (
     ReportStatus,
     ResumeSession,
     SessionRecovered,
+    SkipReason,
     SquareOff,
     StartSession,
     StopSession,
@@ -46,7 +48,7 @@ def on_stop(turn: Turn, event: StopSession) -> None:
     if not require_session(turn, event.command_id, "STOP_TRADING"):
         return
     turn.state.status = SessionStatus.STOPPED
-    _drop_pending(turn)
+    _drop_pending(turn, SkipReason.NOT_RUNNING, "STOP_TRADING came while it waited")
     accept(turn, event.command_id, "STOP_TRADING")
     turn.cancel_entries()
     if event.positions is OnBreach.CLOSE:
@@ -58,7 +60,7 @@ def on_pause(turn: Turn, event: PauseSession) -> None:
     if not require_session(turn, event.command_id, "PAUSE_TRADING"):
         return
     turn.state.status = SessionStatus.PAUSED
-    _drop_pending(turn)
+    _drop_pending(turn, SkipReason.PAUSED, "PAUSE_TRADING came while it waited")
     accept(turn, event.command_id, "PAUSE_TRADING")
     turn.cancel_entries()
     turn.emit(EventType.SESSION_PAUSED, session_data(turn.state))
@@ -68,7 +70,7 @@ def on_suspend(turn: Turn, event: SuspendSession) -> None:
     if turn.state.status is not SessionStatus.RUNNING:
         return
     turn.state.status = SessionStatus.PAUSED
-    _drop_pending(turn)
+    _drop_pending(turn, SkipReason.PAUSED, event.reason)
     turn.cancel_entries()
     turn.emit(EventType.SESSION_PAUSED, session_data(turn.state) | {"reason": event.reason})
 
@@ -98,7 +100,7 @@ def on_square_off(turn: Turn, event: SquareOff) -> None:
     """Flatten now; also a stopped session that kept its positions."""
     if not turn.state.open_positions and not require_session(turn, event.command_id, "SQUARE_OFF"):
         return
-    _drop_pending(turn)
+    _drop_pending(turn, SkipReason.SUPERSEDED, "by SQUARE_OFF")
     accept(turn, event.command_id, "SQUARE_OFF")
     turn.cancel_entries()
     exit_all(turn, ExitReason.MANUAL)
@@ -207,7 +209,7 @@ def configure(turn: Turn, config: SessionConfig) -> None:
     for key, slot in [(key, slot) for key, slot in state.slots.items() if key not in turn.subscriptions]:
         if key in before:
             slot.protection = before[key].protection
-        slot.pending = None
+        drop_pending(turn, slot, SkipReason.NOT_RUNNING, "its strategy is not followed any more")
         turn.cancel_entry(slot)
         if slot.is_blank:
             del state.slots[key]
@@ -219,9 +221,9 @@ def configure(turn: Turn, config: SessionConfig) -> None:
     on_time(turn)
 
 
-def _drop_pending(turn: Turn) -> None:
+def _drop_pending(turn: Turn, reason: SkipReason, detail: str) -> None:
     for slot in turn.state.slots.values():
-        slot.pending = None
+        drop_pending(turn, slot, reason, detail)
 
 
 def require_session(turn: Turn, command_id: str, action: str) -> bool:

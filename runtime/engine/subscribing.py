@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from runtime.engine.entering import drop_pending
 from runtime.engine.leaving import request_exit
 from runtime.engine.session import accept, configure, reject, require_session
 from runtime.engine.turn import Turn
-from runtime.events import ExitReason, PauseSubscription, ResumeSubscription, Subscribe, Unsubscribe
+from runtime.events import ExitReason, PauseSubscription, ResumeSubscription, SkipReason, Subscribe, Unsubscribe
 from runtime.session import OnBreach, Subscription
 
 
@@ -36,7 +37,7 @@ def on_pause(turn: Turn, event: PauseSubscription) -> None:
         return
     accept(turn, event.command_id, "PAUSE_SUBSCRIPTION", subscription=event.key)
     slot = turn.state.slots[event.key]
-    slot.pending = None
+    drop_pending(turn, slot, SkipReason.PAUSED, "PAUSE_SUBSCRIPTION came while it waited")
     turn.cancel_entry(slot)
     _replace(turn, event.key, msgspec.structs.replace(subscription, paused=True))
 

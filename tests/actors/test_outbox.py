@@ -40,7 +40,7 @@ async def test_what_finds_no_room_is_read_from_the_journal_and_nothing_is_missin
     assert await said(crowd) == {user: list(range(1, 8)) for user in USERS}
     orders = await crowd.store.find("orders", {"status": "FILLED"})
     positions = await crowd.store.find("positions", {"status": "OPEN"})
-    taken = await crowd.store.find("execution_logs", {"decision": "TAKEN"})
+    taken = await crowd.store.find("execution_logs", {"decision": "ENTER"})
     assert [len(found) for found in (orders, positions, taken, await crowd.store.find("trades", {}))] == [len(USERS)] * 4
     assert {session["projected_seq"] for session in await crowd.store.find("sessions", {})} == {7}
 

@@ -75,6 +75,9 @@ def test_of_two_targets_that_arrive_while_an_order_is_in_flight_the_newest_wins(
     assert data_of(effects, "SIGNAL_SKIPPED") == {
         "signal_id": "s-100100-SHORT",
         "strategy": "index_options_scalper",
+        "strategy_key": SUBSCRIPTION.key,
+        "current": "FLAT",
+        "side": "SHORT",
         "reason": "superseded",
         "detail": "by s-100200-LONG",
     }

@@ -1,0 +1,234 @@
+"""Every decision has its record and its explanation, out of a journal that a real trader wrote."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from actors.explain import Explanation, explain
+from actors.projection import project
+from actors.user_trader import UserTrader
+from adapters.memory import MemoryJournal, MemoryStore
+from runtime.events import (
+    EngineInput,
+    HaltTrading,
+    PauseSession,
+    PauseSubscription,
+    PriceTouched,
+    PublicEvent,
+    SignalArrived,
+    SquareOff,
+    StartSession,
+    StopSession,
+)
+from runtime.halts import HaltScope, HaltTarget
+from runtime.orders import Leg, Order, OrderCancelled, OrderFilled, OrderRejected
+from runtime.session import OnBreach, SessionConfig, Sizing, SizingMethod
+from runtime.signals import Side, Signal
+from runtime.state import EngineState
+from tests.builders import SUBSCRIPTION, at, config, option, orders, signal
+
+_decode_event = msgspec.json.Decoder(PublicEvent).decode
+
+
+class Day:
+    """One user's inputs, journaled as in production; `orders` are those sent, in order."""
+
+    def __init__(self, settings: SessionConfig | None = None) -> None:
+        self.journal = MemoryJournal()
+        self.orders: list[Order] = []
+        self.texts: list[str] = []
+        self._trader = UserTrader("u1", state=EngineState(user_id="u1"), number=0, epoch=1)
+        self._first = StartSession(ts=at("09:15"), command_id="c", config=settings or config())
+
+    async def lives(self, *inputs: EngineInput) -> None:
+        for event in (self._first, *inputs) if not self.texts else inputs:
+            record, effects = self._trader.take(event)
+            await self.journal.append([record])
+            self.texts += record.events
+            self.orders += orders(effects)
+
+    async def arrives(self, what: Signal) -> None:
+        await self.lives(SignalArrived(ts=what.ts, signal=what))
+
+    async def fills(self, order: Order, price: int, clock: str, quantity: int | None = None) -> None:
+        done = order.quantity if quantity is None else Decimal(quantity)
+        name = f"f{len(self.texts)}"
+        event = OrderFilled(ts=at(clock), order_id=order.order_id, fill_id=name, quantity=done, price=Decimal(price))
+        await self.lives(event)
+
+    async def explains(self, what: Signal) -> Explanation:
+        return await explain(self.journal, MemoryStore(), "u1", what.signal_id)
+
+    def decided(self, what: Signal) -> tuple[object, ...]:
+        """(current, target, decision, reason) of the record."""
+        found = self.records("execution_logs")[f"u1:{what.signal_id}"]
+        return found["current"], found["target"], found["decision"], found["reason"]
+
+    def records(self, collection: str) -> dict[str, dict[str, Any]]:
+        begun, changed = project([_decode_event(text) for text in self.texts])
+        assert not changed[collection].keys() - begun[collection].keys()
+        return begun[collection]
+
+
+def titles(explanation: Explanation) -> list[str]:
+    """What happened after the signal reached the trader."""
+    steps = explanation.steps
+    return [step.title for step in steps[[step.stage for step in steps].index("user") + 1 :]]
+
+
+LONG, SHORT, FLAT = signal(Side.LONG, "10:00"), signal(Side.SHORT, "10:10"), signal(Side.FLAT, "10:10")
+
+
+async def entered(settings: SessionConfig | None = None) -> Day:
+    day = Day(settings)
+    await day.arrives(LONG)
+    for entry in list(day.orders):
+        await day.fills(entry, 100, "10:00")
+    return day
+
+
+async def test_an_entry_is_recorded_with_both_sides_its_rule_and_the_time_since_the_candle_closed() -> None:
+    day = Day()
+    late = signal(Side.LONG, "10:00")
+    await day.lives(SignalArrived(ts=at("10:00:01.250"), signal=late))
+
+    record = day.records("execution_logs")[f"u1:{late.signal_id}"]
+
+    assert day.decided(late) == ("FLAT", "LONG", "ENTER", "momentum")
+    assert record["latency_ms"] == 1250.0
+    assert {"signal_id", "strategy_key", "user_id", "detail", "ts"} <= record.keys()
+
+
+@pytest.mark.parametrize(
+    ("then", "decision"),
+    [
+        (FLAT, ("LONG", "FLAT", "EXIT", "momentum")),
+        (SHORT, ("LONG", "SHORT", "REVERSE", "momentum")),
+        (signal(Side.LONG, "10:10"), ("LONG", "LONG", "SKIP", "same_side")),
+    ],
+)
+async def test_what_a_holder_decides_is_recorded(then: Signal, decision: tuple[str, ...]) -> None:
+    day = await entered()
+    await day.arrives(then)
+    assert day.decided(then) == decision
+
+
+PAUSE = PauseSession(ts=at("10:11"), command_id="p")
+MINE = HaltTarget(scope=HaltScope.SUBSCRIPTION, user_id="u1", strategy=SUBSCRIPTION.key)
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (PAUSE, "paused"),
+        (PauseSubscription(ts=at("10:11"), command_id="p", key=SUBSCRIPTION.key), "paused"),
+        (StopSession(ts=at("10:11"), command_id="p"), "not_running"),
+        (SquareOff(ts=at("10:11"), command_id="p"), "superseded"),
+        (HaltTrading(ts=at("10:11"), command_id="p", reason="drill"), "halted"),
+    ],
+)
+async def test_a_target_that_waits_and_is_dropped_is_told_recorded_and_explained(command: EngineInput, reason: str) -> None:
+    day = await entered()
+    await day.arrives(SHORT)  # the close is in flight, the entry waits for it
+    await day.lives(command)
+
+    assert day.decided(SHORT) == ("LONG", "SHORT", "SKIP", reason)
+    assert f"refused: {reason}" in titles(await day.explains(SHORT))
+
+
+async def test_a_target_behind_an_order_in_flight_waits_and_says_so() -> None:
+    day = Day()
+    await day.arrives(LONG)
+    await day.arrives(SHORT)
+    assert day.decided(SHORT) == ("FLAT", "SHORT", "WAIT", "momentum")
+
+
+@pytest.mark.parametrize(
+    ("before", "settings", "what", "reason"),
+    [
+        ([PauseSession(ts=at("09:50"), command_id="p")], config(), LONG, "paused"),
+        ([HaltTrading(ts=at("09:50"), command_id="p", reason="drill")], config(), LONG, "halted"),
+        ([HaltTrading(ts=at("09:50"), command_id="p", reason="drill", target=MINE)], config(), LONG, "halted"),
+        ([], config(), FLAT, "flat"),
+        ([], config(capital=Decimal(1), sizing=Sizing(method=SizingMethod.FIXED_RISK)), LONG, "size_zero"),
+        ([], config(), signal(Side.LONG, "10:00", contract_price=None, contract_ask=None, contract_bid=None), "invalid"),
+        ([], config(sizing=Sizing(method=SizingMethod.VOLATILITY_TARGET)), LONG, "no_atr"),
+        ([], config(), signal(Side.LONG, "20:00"), "market_closed"),
+    ],
+)
+async def test_each_guard_that_refuses_is_recorded_and_explained(
+    before: list[EngineInput], settings: SessionConfig, what: Signal, reason: str
+) -> None:
+    day = Day(settings)
+    await day.lives(*before)
+    await day.arrives(what)
+    assert day.decided(what) == ("FLAT", what.side, "SKIP", reason)
+    assert titles(await day.explains(what)) == [f"refused: {reason}"]
+
+
+async def test_a_rejected_entry_is_explained_with_the_brokers_words() -> None:
+    day = Day()
+    await day.arrives(LONG)
+    await day.lives(OrderRejected(ts=at("10:00"), order_id=day.orders[0].order_id, reason="margin"))
+    last = (await day.explains(LONG)).steps[-1]
+    assert (last.title.split(":")[0], last.details["reason"]) == ("rejected", "margin")
+
+
+async def test_slices_are_explained_one_by_one_behind_one_look_at_guards_and_size() -> None:
+    day = Day(config(sizing=Sizing(method=SizingMethod.FIXED, quantity=Decimal(60))))
+    await day.arrives(signal(Side.LONG, "10:00", instrument=option(freeze=30)))
+    steps = (await day.explains(LONG)).steps
+    assert [step.stage for step in steps[5:]] == ["guards", "size", "order", "order"]
+
+
+async def test_a_halt_that_closes_the_position_is_part_of_its_story() -> None:
+    day = await entered()
+    await day.lives(HaltTrading(ts=at("10:05"), command_id="h", reason="drill", positions=OnBreach.CLOSE, target=MINE))
+    await day.fills(day.orders[-1], 99, "10:05")
+
+    steps = (await day.explains(LONG)).steps
+
+    assert [step.details["scope"] for step in steps if step.stage == "halt"] == ["subscription"]
+    assert steps[-1].details["exit_reason"] == "RISK_HALT"
+
+
+async def test_a_halt_after_the_end_is_not() -> None:
+    day = await entered()
+    await day.arrives(FLAT)
+    await day.fills(day.orders[-1], 105, "10:10")
+    await day.lives(HaltTrading(ts=at("10:20"), command_id="h", reason="drill"))
+    assert "halt" not in [step.stage for step in (await day.explains(LONG)).steps]
+
+
+async def test_a_stop_is_explained_with_the_price_that_touched_it() -> None:
+    day = await entered()
+    await day.lives(PriceTouched(ts=at("10:05"), slot=SUBSCRIPTION.key, instrument=option().id, price=79.0))
+    [alert] = [step for step in (await day.explains(LONG)).steps if step.stage == "exit"]
+    assert (alert.title, alert.details["touched_at"]) == ("SL is due at 79.0", 79.0)
+
+
+async def test_a_fill_after_the_cancel_is_explained_with_the_close_that_undoes_it() -> None:
+    day = Day()
+    await day.arrives(LONG)
+    await day.lives(PauseSession(ts=at("10:01"), command_id="p"), OrderCancelled(ts=at("10:01"), order_id=day.orders[0].order_id))
+    await day.fills(day.orders[0], 100, "10:02")
+
+    steps = (await day.explains(LONG)).steps
+
+    said = [(step.stage, step.title.split(":")[0]) for step in steps[7:]]
+    assert ("order", "cancelled") in said
+    assert said.index(("order", "cancelled")) < [stage for stage, _ in said].index("fill")
+    assert day.orders[-1].leg is Leg.EXIT
+    assert steps[-1].details["leg"] == "EXIT"
+
+
+async def test_every_message_of_an_order_has_its_record() -> None:
+    day = await entered()
+    [entry] = day.orders
+    found = [log for log in day.records("order_logs").values() if log["order_id"] == entry.order_id]
+    assert [(log["message"], log["ts"]) for log in found] == [("SUBMIT", at("10:00")), ("FILLED", at("10:00"))]
+    assert found[1]["price"] == "100"

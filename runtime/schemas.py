@@ -136,6 +136,12 @@ _BY_TYPE: Mapping[EventType, Fields] = {
         "books": Field(_SUMMARIES, "GET_STATUS: slot, phase, mode, paused, day and total of each subscription", optional=True),
         "net": Field(_NET, "GET_STATUS: instrument → units over all books, sold ones negative", optional=True),
         "subscription": Field(_TEXT, "SUBSCRIBE, UNSUBSCRIBE, PAUSE_SUBSCRIPTION, RESUME_SUBSCRIPTION: its key", optional=True),
+        "subscribed": Field(
+            _SUMMARIES, "settings of each subscription that is `new` or changed, with its `key`; absent where none is", optional=True
+        ),
+        "unsubscribed": Field(
+            {"type": "array", "items": _TEXT}, "keys of the subscriptions that end with this command; absent where none does", optional=True
+        ),
         "hosts": Field(_COUNT, "HALT, RESUME, HALT_ALL and RESUME_ALL: trader hosts that were told; ROLL_CALL follows", optional=True),
         "scope": Field(_SCOPE, "HALT, RESUME, HALT_ALL and RESUME_ALL: what is halted or resumed", optional=True),
         "signal_id": Field(_TEXT, "PUBLISH_SIGNAL: id under which its subscribers hear of it", optional=True),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from runtime.engine.entering import drop_pending
 from runtime.engine.leaving import exit_all
 from runtime.engine.sending import advance
@@ -37,9 +39,10 @@ def on_start(turn: Turn, event: StartSession) -> None:
     """A second START of a running session changes its configuration."""
     state = turn.state
     was_running = state.status is not SessionStatus.STOPPED
+    changes = subscription_changes(turn, event.config)
     configure(turn, event.config)
     state.status = SessionStatus.RUNNING
-    accept(turn, event.command_id, "START_TRADING", updated=was_running)
+    accept(turn, event.command_id, "START_TRADING", updated=was_running, **changes)
     if not was_running:
         turn.emit(EventType.SESSION_STARTED, session_data(state))
 
@@ -92,8 +95,9 @@ def on_resume(turn: Turn, event: ResumeSession) -> None:
 def on_update(turn: Turn, event: UpdateConfig) -> None:
     if not require_session(turn, event.command_id, "UPDATE_CONFIG"):
         return
+    changes = subscription_changes(turn, event.config)
     configure(turn, event.config)
-    accept(turn, event.command_id, "UPDATE_CONFIG")
+    accept(turn, event.command_id, "UPDATE_CONFIG", **changes)
 
 
 def on_square_off(turn: Turn, event: SquareOff) -> None:
@@ -197,6 +201,17 @@ def session_data(state: EngineState) -> dict[str, object]:
         "capital": str(config.capital),
         "strategies": [subscription.key for subscription in config.subscriptions],
     }
+
+
+def subscription_changes(turn: Turn, config: SessionConfig) -> dict[str, object]:
+    """What COMMAND_ACCEPTED says of them: the settings of those that are new or changed, the keys of those that end."""
+    before = {key: each for key, each in turn.subscriptions.items() if key in turn.state.slots}
+    after = {each.key: each for each in config.subscriptions}
+    subscribed = [
+        {"key": key, "new": key not in before} | msgspec.to_builtins(each) for key, each in after.items() if before.get(key) != each
+    ]
+    unsubscribed = [key for key in before if key not in after]
+    return {name: value for name, value in (("subscribed", subscribed), ("unsubscribed", unsubscribed)) if value}
 
 
 def configure(turn: Turn, config: SessionConfig) -> None:

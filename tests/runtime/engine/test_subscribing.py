@@ -23,7 +23,10 @@ def subscribe(trader: TradingEngine, subscription: Subscription = SLOW, command_
 
 def test_a_strategy_subscribed_at_run_time_is_followed_besides_the_others() -> None:
     trader = engine()
-    assert data_of(subscribe(trader), "COMMAND_ACCEPTED") == {
+    answer = data_of(subscribe(trader), "COMMAND_ACCEPTED")
+    [settings] = answer.pop("subscribed")
+    assert (settings["key"], settings["new"], settings["timeframe"]) == (SLOW.key, True, "5m")
+    assert answer == {
         "command_id": "s1",
         "action": "SUBSCRIBE",
         "status": "RUNNING",

@@ -40,7 +40,7 @@ async def open_upstox(token: str | None = None, endpoints: Endpoints | None = No
     client = UpstoxClient(AccessToken(token), endpoints)
     try:
         return UpstoxFeed(client, await load_instruments(client, clock.now().date()), clock)
-    except BaseException:
+    except BaseException:  # also when cancelled: the connection has no other owner yet
         await client.close()
         raise
 

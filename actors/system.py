@@ -39,7 +39,7 @@ class System:
         """Raises `ServerUnavailable` when a server or the cluster cannot be started or reached."""
         try:
             self._start()
-        except BaseException:
+        except BaseException:  # also on Ctrl-C: what has been started must not outlive us
             self.__exit__()
             raise
         return self

@@ -51,8 +51,6 @@ from runtime.state import SessionStatus
 SNAPSHOT_EVERY = 100
 """Journal records after which a trader's state is saved, to bound the length of a recovery."""
 SNAPSHOTS_AT_ONCE = 500
-
-
 SILENCE_SECONDS = 5.0
 """Without a price message for this long (they come every second of a live market) the market data counts as dead."""
 

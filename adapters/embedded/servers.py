@@ -56,7 +56,7 @@ class EmbeddedServers:
         self._lock(state)
         try:
             urls = self._start_missing(state)
-        except BaseException:
+        except BaseException:  # also on Ctrl-C: a server that has started must not outlive us
             self.stop()
             raise
         atexit.register(self.stop)

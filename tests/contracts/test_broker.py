@@ -333,6 +333,7 @@ async def test_without_its_stream_a_broker_learns_the_same_by_polling(wire: Upst
     await broker.submit(filled)
     await heard.until(rejected, "OrderRejected", wire.advance)
     await heard.until(filled, "OrderFilled", wire.advance)
+    assert [heard.kinds(each)[-1] for each in (rejected, filled)] == ["OrderRejected", "OrderFilled"]
     await heard.close()
 
 
@@ -374,6 +375,8 @@ async def test_a_cancel_whose_answer_is_lost_is_sent_again_until_the_order_is_go
     wire.venue.faults.add(getattr(faults(), fault)(operation="cancel"))
     await broker.cancel(low.order_id)
     await heard.until(low, "OrderCancelled", wire.advance)
+    assert heard.kinds(low) == ["OrderAccepted", "OrderCancelled"]
+    assert len(wire.venue.core.journal.of("place")) == 1
 
 
 async def test_a_cancel_that_loses_the_race_against_the_fill_is_no_error(wire: UpstoxRig, account: tuple[Broker, Listener]) -> None:
@@ -468,6 +471,7 @@ async def test_words_nobody_has_heard_of_and_missing_numbers_do_no_harm(wire: Up
     buy = order(wire)
     await broker.submit(buy)
     await heard.until(buy, "OrderFilled", wire.advance)
+    assert heard.kinds(buy) == ["OrderAccepted", "OrderFilled"]
     await heard.close()
 
 

@@ -36,7 +36,6 @@ PEERS = {
     "vectorbt": Peer(("vectorbt", "setuptools<80"), 5_000_000),
     "bt": Peer(("bt", "pandas<3"), 500_000),
     "pybroker": Peer(("lib-pybroker",), 500_000),
-    "nautilus_trader": Peer(("nautilus_trader",), 500_000),
 }
 
 

@@ -15,6 +15,7 @@ import os
 import secrets
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -40,7 +41,7 @@ _AHEAD = 2
 _RESTARTED = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0}
 
 
-class _Service:
+class _Service(ABC):
     """Runs one coroutine on a loop in a thread; the process ends with it, so that Ray starts a fresh one."""
 
     def __init__(self, spec: RunSpec, name: str) -> None:
@@ -49,8 +50,8 @@ class _Service:
         self._ready = threading.Event()
         threading.Thread(target=self._run, args=(self._service(spec),), name=name, daemon=True).start()
 
-    def _service(self, spec: RunSpec) -> Coroutine[Any, Any, None]:
-        raise NotImplementedError
+    @abstractmethod
+    def _service(self, spec: RunSpec) -> Coroutine[Any, Any, None]: ...
 
     def _run(self, service: Coroutine[Any, Any, None]) -> None:
         from loguru import logger

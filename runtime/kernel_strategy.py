@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from math import isnan, nan
@@ -44,7 +45,7 @@ The code is 0 for no opinion, +n for LONG and -n for SHORT by the n-th of the st
 """
 
 
-class KernelStrategy:
+class KernelStrategy(ABC):
     """A `Strategy` around a `step` marked `kernel`. Subclasses name `rules`, `columns` and `step`, and write `explain`.
 
     `parameters` and `state_size` numbers of state, all zeros to begin with, are the step's own.
@@ -79,9 +80,9 @@ class KernelStrategy:
         code = self.step(self._state, self.parameters, self._values, bar)
         return self.explain(code, self._values, candle, context) if code else None
 
+    @abstractmethod
     def explain(self, code: int, values: Sequence[float], candle: Candle, context: MarketContext) -> Target:
         """The decision in words, and the contract to trade; called for codes other than 0 only."""
-        raise NotImplementedError
 
     def put_call_ratio(self, context: MarketContext) -> float:
         """For a `step` that looks at it; NaN where it is unknown."""

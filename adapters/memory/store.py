@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import msgspec
 
+from adapters.collections import check_declared
 from adapters.documents import to_document, to_filter
 from runtime.market import Candle, InstrumentId, Timeframe
 
@@ -25,20 +26,21 @@ class MemoryStore:
 
     async def insert_once(self, collection: str, key: str, document: Mapping[str, Any]) -> bool:
         fresh = {"_id": key, **to_document(document)}
-        return self._collections[collection].setdefault(key, fresh) is fresh
+        return self._documents(collection).setdefault(key, fresh) is fresh
 
     async def upsert(self, collection: str, documents: Mapping[str, Mapping[str, Any]]) -> None:
+        kept = self._documents(collection)
         for key, document in documents.items():
-            self._collections[collection].setdefault(key, {"_id": key}).update(to_document(document))
+            kept.setdefault(key, {"_id": key}).update(to_document(document))
 
     async def get(self, collection: str, key: str) -> dict[str, Any] | None:
-        return _copy(self._collections[collection].get(key))
+        return _copy(self._documents(collection).get(key))
 
     async def find(
         self, collection: str, where: Mapping[str, Any], *, sort: str | None = None, descending: bool = False, limit: int = 0
     ) -> list[dict[str, Any]]:
         conditions = to_filter(where)
-        documents = self._collections[collection].values()
+        documents = self._documents(collection).values()
         found = [document for document in documents if all(_holds(document, name, wanted) for name, wanted in conditions.items())]
         found.sort(key=lambda document: document["_id"])
         if sort:
@@ -47,16 +49,19 @@ class MemoryStore:
 
     async def increment_many(self, collection: str, keys: Sequence[str], field: str) -> dict[str, int]:
         values: dict[str, int] = {}
+        kept = self._documents(collection)
         for key in keys:
-            document = self._collections[collection].setdefault(key, {"_id": key})
+            document = kept.setdefault(key, {"_id": key})
             values[key] = document[field] = document.get(field, 0) + 1
         return values
 
     async def insert_new(self, collection: str, documents: Mapping[str, Mapping[str, Any]]) -> list[str]:
-        return [key for key, document in documents.items() if not await self.insert_once(collection, key, document)]
+        kept = self._documents(collection)
+        fresh = {key: {"_id": key, **to_document(document)} for key, document in documents.items()}
+        return [key for key, document in fresh.items() if kept.setdefault(key, document) is not document]
 
     async def delete(self, collection: str, key: str) -> None:
-        self._collections[collection].pop(key, None)
+        self._documents(collection).pop(key, None)
 
     async def write_candles(self, candles: Sequence[Candle]) -> None:
         for candle in candles:
@@ -70,6 +75,10 @@ class MemoryStore:
 
     async def close(self) -> None:
         """What was stored stays."""
+
+    def _documents(self, collection: str) -> dict[str, dict[str, Any]]:
+        check_declared(collection)
+        return self._collections[collection]
 
 
 def _copy(value: Any) -> Any:

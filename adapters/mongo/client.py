@@ -12,8 +12,8 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
 from pymongo import ASCENDING, DESCENDING, WriteConcern
 from pymongo.errors import BulkWriteError, ConfigurationError, ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 
-from adapters.mongo.collections import COLLECTIONS, Index
-from runtime.errors import InternalError, ServerUnavailable
+from adapters.collections import Index, check_declared
+from runtime.errors import ServerUnavailable
 
 T = TypeVar("T")
 
@@ -38,8 +38,7 @@ class Database:
         self._database = self._client[name]
 
     def collection(self, name: str) -> AsyncIOMotorCollection[dict[str, Any]]:
-        if name not in COLLECTIONS:
-            raise InternalError(f"collection {name!r} is not declared in adapters/mongo/collections.py")
+        check_declared(name)
         options: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True, tzinfo=UTC)
         return self._database.get_collection(name, codec_options=options, write_concern=WriteConcern(w="majority", j=True))
 

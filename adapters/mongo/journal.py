@@ -9,8 +9,8 @@ from bson import MaxKey
 from pymongo import ASCENDING, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
+from adapters.collections import JOURNAL, SNAPSHOTS, Index
 from adapters.mongo.client import Database, only_duplicates
-from adapters.mongo.collections import JOURNAL, SNAPSHOTS, Index
 from adapters.mongo.records import RECORDS_PER_DOCUMENT_MAX, Document, from_document, is_continued_by, key, to_documents, without_first
 from runtime.events import JournalRecord
 

@@ -10,9 +10,9 @@ from uuid import uuid4
 from pymongo import ASCENDING, DESCENDING, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
+from adapters.collections import CANDLES, COLLECTIONS, JOURNAL
 from adapters.documents import to_document, to_filter, to_value
 from adapters.mongo.client import AsyncIOMotorCollection, Database, only_duplicates
-from adapters.mongo.collections import CANDLES, COLLECTIONS, JOURNAL
 from runtime.market import Candle, InstrumentId, Timeframe
 
 _BATCH = 5_000

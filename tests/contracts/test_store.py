@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -184,6 +184,19 @@ async def test_calls_survive_a_server_killed_in_their_middle(mongo_store: MongoS
     assert [found["n"] for found in await mongo_store.find("orders", {}, sort="n")] == list(range(40))
 
 
-async def test_a_collection_nobody_declared_is_our_own_mistake(mongo_store: MongoStore) -> None:
-    with pytest.raises(InternalError, match=r"collections\.py"):
-        await mongo_store.get("typo", "x")
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda store: store.get("typo", "x"),
+        lambda store: store.find("typo", {}),
+        lambda store: store.insert_once("typo", "x", {}),
+        lambda store: store.insert_new("typo", {}),
+        lambda store: store.upsert("typo", {}),
+        lambda store: store.increment_many("typo", [], "n"),
+        lambda store: store.delete("typo", "x"),
+    ],
+    ids=["get", "find", "insert_once", "insert_new", "upsert", "increment_many", "delete"],
+)
+async def test_a_collection_nobody_declared_is_our_own_mistake(store: Store, use: Callable[[Store], Awaitable[object]]) -> None:
+    with pytest.raises(InternalError, match=r"'typo' is not declared in adapters/collections\.py"):
+        await use(store)

@@ -13,6 +13,7 @@ from runtime.backtest.candle_array import CandleArray
 from runtime.backtest.contexts import Contexts
 from runtime.backtest.signals import KernelSignals, PythonSignals
 from runtime.calendar import ExchangeCalendar
+from runtime.kernel_strategy import KernelStrategy
 from strategies import create
 from tests.runtime.backtest.samples import bank_nifty, spec, walk
 
@@ -58,3 +59,11 @@ def test_compiled_and_live_say_the_same_on_a_seeded_market(name: str, parameters
 @pytest.mark.parametrize(("name", "parameters"), SETTINGS)
 def test_compiled_and_live_say_the_same_on_real_months(name: str, parameters: dict[str, Any]) -> None:
     assert said_alike(name, parameters, bank_nifty(date(2020, 2, 20), date(2020, 3, 31)), load_calendar()) > 200
+
+
+def test_a_kernel_strategy_that_cannot_explain_itself_cannot_be_made() -> None:
+    class Mute(KernelStrategy):
+        name, rules, columns = "mute", ("r",), ("c",)
+
+    with pytest.raises(TypeError, match="explain"):
+        Mute((), state_size=0)  # type: ignore[abstract]

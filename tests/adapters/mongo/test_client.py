@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from adapters.collections import COLLECTIONS
 from adapters.embedded import EmbeddedServers
 from adapters.mongo import MongoStore
-from adapters.mongo.collections import COLLECTIONS
 from runtime.errors import ServerUnavailable
 
 

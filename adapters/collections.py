@@ -1,10 +1,12 @@
-"""Every collection: its indexes, unique keys and how long its documents live. `_id` is always the natural key."""
+"""Every collection, in whatever store: indexes, unique keys and how long its documents live. `_id` is always the natural key."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
+
+from runtime.errors import InternalError
 
 JOURNAL = "journal"
 SNAPSHOTS = "snapshots"
@@ -46,3 +48,9 @@ COLLECTIONS: dict[str, Sequence[Index]] = {
     "rollouts": [Index(["state"])],  # baseline's strategy key: its newest canary roll-out
     "strategies": [],  # strategy key: that it failed
 }
+
+
+def check_declared(collection: str) -> None:
+    """Raises `InternalError` for a collection that is not in `COLLECTIONS`: it would have no indexes and grow for ever."""
+    if collection not in COLLECTIONS:
+        raise InternalError(f"collection {collection!r} is not declared in adapters/collections.py")

@@ -112,8 +112,10 @@ def account_settings(entry: AccountEntry) -> AccountSettings:
         algo_name=entry.algo_name,
         egress=Egress(local_address=_text(entry.local_address), proxy=entry.proxy, public_address=_text(entry.public_address)),
         visibility_seconds=entry.visibility_seconds,
+        exit_visibility_seconds=entry.exit_visibility_seconds,
         reprice_seconds=entry.reprice_seconds,
         answer_seconds=entry.answer_seconds,
+        exit_answer_seconds=entry.exit_answer_seconds,
     )
 
 

@@ -35,6 +35,8 @@ REQUESTS_MAX = 64
 """Orders of one account that may be on their way; one more is rejected at once."""
 SETTLE_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Pauses between looks for an order whose answer was lost; the last one repeats until the books have settled it."""
+SETTLE_EXIT_SECONDS = (0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""The same for one that closes a position, which is open meanwhile."""
 UNSENT_PAUSES = (0.2, 0.5, 1.0, 2.0)
 """Before an order that certainly did not arrive is sent again: an entry is given up after these, an exit goes on."""
 RECONNECT_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
@@ -296,7 +298,8 @@ class LiveAccount:
 
     async def _settle(self, order: Order) -> None:
         """By the broker's books alone: what they do not show yet is asked for again, never assumed."""
-        for pause in chain(SETTLE_SECONDS, repeat(SETTLE_SECONDS[-1])):
+        pauses = SETTLE_EXIT_SECONDS if order.reduce_only else SETTLE_SECONDS
+        for pause in chain(pauses, repeat(pauses[-1])):
             await self._desk.clock.sleep(pause)
             await self._armed.wait()
             if order.order_id not in self._unknown or self._broker is None:

@@ -30,7 +30,7 @@ HOW_TO_START = (
     'its addresses, as {"api": REST, "orders": ORDERS, "feed": FEED, "portfolio": PORTFOLIO, "instruments": INSTRUMENTS}, and '
     f"{CONTROL} to its `control`"
 )
-PRICES_SECONDS = 60.0
+PRICES_SECONDS = ANSWER_SECONDS = 120.0
 LIMITS = {"max_daily_loss": 50_000, "max_open_positions": 3, "max_notional": 5_000_000}
 
 
@@ -62,7 +62,7 @@ class LocalVenue:
     """
 
     def __init__(self, *, speed: float, users: int, seed: int, session: str) -> None:
-        self._arguments = ["--speed", f"{speed:g}", "--users", str(users), "--seed", str(seed), "--session", session]
+        self._arguments = ["--speed", f"{speed:g}", "--users", str(users), "--seed", str(seed), "--session", session, "--once"]
         self._process: subprocess.Popen[bytes] | None = None
         self.control = os.environ.get(CONTROL, "")
 
@@ -97,9 +97,9 @@ class LocalVenue:
     def customers(self) -> list[Customer]:
         return msgspec.json.decode(httpx.get(f"{self.control}/accounts").content, type=list[Customer])
 
-    def fills(self) -> list[dict[str, Any]]:
-        """The venue's own ledger, executions only."""
-        return msgspec.json.decode(httpx.get(f"{self.control}/ledger", params={"what": "FILLED"}).content, type=list[dict[str, Any]])
+    def ledger(self) -> list[dict[str, Any]]:
+        """What happened at the venue, by its own books."""
+        return msgspec.json.decode(httpx.get(f"{self.control}/ledger").content, type=list[dict[str, Any]])
 
     def is_open(self) -> bool:
         return bool(msgspec.json.decode(httpx.get(f"{self.control}/clock").content)["open"])
@@ -109,7 +109,7 @@ async def begin(spec: RunSpec, customers: list[Customer]) -> list[PublicEvent]:
     """Hand over the market data token, wait for prices, and start every customer live; the answers to their commands.
 
     Raises:
-        ServerUnavailable: no prices within a minute.
+        ServerUnavailable: no prices within two minutes.
     """
     from actors.services import Servers
     from adapters.clock import WallClock
@@ -128,7 +128,10 @@ async def begin(spec: RunSpec, customers: list[Customer]) -> list[PublicEvent]:
             await clock.sleep(0.2)
             waited += 0.2
         client = Client(servers.bus)
-        return [await client.send(Action.START_TRADING, customer.user_id, _session(customer), timeout_seconds=30) for customer in customers]
+        return [
+            await client.send(Action.START_TRADING, customer.user_id, _session(customer), timeout_seconds=ANSWER_SECONDS)
+            for customer in customers
+        ]
     finally:
         await servers.close()
 

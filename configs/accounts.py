@@ -36,7 +36,7 @@ class AccountEntry(_Frozen):
     """One account. `local_address` or `proxy` is how its orders leave; `public_address` what the broker then sees.
 
     `product`: I (intraday) or D (carried). `visibility_seconds`: after how long an order that the broker's books do not
-    show may count as never arrived.
+    show may count as never arrived; `exit_visibility_seconds`: the same of one that closes a position.
     """
 
     product: Literal["I", "D"] = "I"
@@ -45,5 +45,7 @@ class AccountEntry(_Frozen):
     proxy: Url | None = None
     public_address: IPv4Address | IPv6Address | None = None
     visibility_seconds: Seconds = 120.0
+    exit_visibility_seconds: Seconds = 3.0
     reprice_seconds: Seconds = 2.0
     answer_seconds: Seconds = 8.0
+    exit_answer_seconds: Seconds = 2.0

@@ -93,8 +93,10 @@ class UpstoxClient:
                 await asyncio.sleep(min(PAUSE_SECONDS_MAX, least + self._jitter() * 0.25 * 4**attempt))
         raise AssertionError  # the loop returns or raises
 
-    async def change(self, method: Method, url: str, *, json: object = None, params: Params | None = None) -> bytes:
-        """Send one request that changes something, once. JSON of the answer's `data`.
+    async def change(
+        self, method: Method, url: str, *, json: object = None, params: Params | None = None, answer_seconds: float | None = None
+    ) -> bytes:
+        """Send one request that changes something, once. JSON of the answer's `data`. `answer_seconds`: wait no longer than this.
 
         Raises:
             OutcomeUnknown: it may or may not have been carried out.
@@ -103,9 +105,12 @@ class UpstoxClient:
         """
         bearer = self.token.bearer()
         operation = f"{method} {url.rpartition('/v')[2]}"
+        patience = min(self._answer_seconds, answer_seconds or self._answer_seconds)
+        timeout = httpx.Timeout(patience, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)
+        headers = {"Authorization": bearer}
         try:
-            async with asyncio.timeout(self._answer_seconds + CONNECT_SECONDS):  # an answer that drips in byte by byte is none
-                response = await self._http.request(method, url, json=json, params=params, headers={"Authorization": bearer})
+            async with asyncio.timeout(patience + CONNECT_SECONDS):  # an answer that drips in byte by byte is none
+                response = await self._http.request(method, url, json=json, params=params, headers=headers, timeout=timeout)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
             raise BrokerUnavailable(f"{operation}: not sent, {type(error).__name__}") from None
         except (httpx.RequestError, TimeoutError) as error:

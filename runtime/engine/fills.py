@@ -64,7 +64,7 @@ def on_order_event(turn: Turn, event: OrderEvent) -> None:
         case OrderAbsent():
             order.status = status
             turn.emit_order(EventType.ORDER_REJECTED, order.order, reason="the broker's books show that it never arrived")
-            _finish(turn, slot, order)
+            _finish(turn, slot, order, refused=False)
         case OrderCancelled():
             order.status = status
             turn.emit_order(EventType.ORDER_CANCELLED, order.order, filled_quantity=order.filled, reason=event.reason)
@@ -121,8 +121,8 @@ def _book(turn: Turn, slot: Slot, order: OrderState, fill: OrderFilled) -> tuple
     return quantity, fee
 
 
-def _finish(turn: Turn, slot: Slot, order: OrderState) -> None:
-    """The order is final: forget it, and go on with whatever the slot wants next."""
+def _finish(turn: Turn, slot: Slot, order: OrderState, *, refused: bool = True) -> None:
+    """The order is final: forget it, and go on with whatever the slot wants next. `refused`: somebody did not want it, if it is not filled."""
     intent, filled = order.order, order.status is OrderStatus.FILLED
     del turn.state.orders[intent.order_id]
     slot.order_ids.remove(intent.order_id)
@@ -133,8 +133,8 @@ def _finish(turn: Turn, slot: Slot, order: OrderState) -> None:
         case Leg.ENTRY:
             _end_entry(turn, slot, refused=order.status is OrderStatus.REJECTED)
         case Leg.EXIT if not filled and slot.position is not None:
-            _retry_exit(turn, slot, slot.position)
-        case Leg.STOP | Leg.TARGET if not filled and not order.cancel_requested and slot.position is not None:
+            _retry_exit(turn, slot, slot.position, at_once=not refused)
+        case Leg.STOP | Leg.TARGET if refused and not filled and not order.cancel_requested and slot.position is not None:
             _lose_leg(turn, slot.position, intent)
         case _:
             pass
@@ -159,10 +159,11 @@ def _end_entry(turn: Turn, slot: Slot, *, refused: bool) -> None:
         slot.entry = None
 
 
-def _retry_exit(turn: Turn, slot: Slot, position: Position) -> None:
-    """A position must not stay without an exit because one order failed: try again, later each time."""
-    slot.retry_at = turn.ts + min(EXIT_RETRY * 2 ** min(position.exits_failed, 6), EXIT_RETRY_MAX)
-    position.exits_failed += 1
+def _retry_exit(turn: Turn, slot: Slot, position: Position, *, at_once: bool) -> None:
+    """A position must not stay without an exit because one order failed: try again, later each time; what got lost on its way at once."""
+    if not at_once:
+        slot.retry_at = turn.ts + min(EXIT_RETRY * 2 ** min(position.exits_failed, 6), EXIT_RETRY_MAX)
+        position.exits_failed += 1
     alert(turn, position, slot.exit_reason or ExitReason.MANUAL, position.entry_price)
 
 

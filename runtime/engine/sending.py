@@ -6,6 +6,7 @@ found again the next time `advance` looks.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 from runtime.engine.limits import may_go_on
@@ -15,6 +16,9 @@ from runtime.orders import Leg, OrderStatus
 from runtime.session import Mode
 from runtime.sizing import largest_order
 from runtime.state import ZERO, Entry, OrderState, Position, Slot
+
+UNKNOWN_LEG_PATIENCE = timedelta(seconds=4)
+"""Since it was sent: how long an exit waits for a stop or target of unknown fate."""
 
 
 def advance(turn: Turn, slot: Slot) -> None:
@@ -60,7 +64,8 @@ def _leave(turn: Turn, slot: Slot) -> None:
     """Close at market what is left once nothing else can fill any more.
 
     An order whose fate is unknown is not waited for: it may stay so for minutes, and the position needs its exit now. Should
-    it fill after all, that is closed too.
+    it fill after all, that is closed too. A stop or target is given a few seconds, in which the books settle it, as it may well
+    be filling at this very price.
     """
     if slot.retry_at is not None and slot.retry_at <= turn.ts:
         slot.retry_at = None
@@ -72,7 +77,7 @@ def _leave(turn: Turn, slot: Slot) -> None:
             closing += order.remaining
         else:
             turn.cancel(order)
-            waits = waits or order.status is not OrderStatus.UNKNOWN
+            waits = waits or order.status is not OrderStatus.UNKNOWN or _may_still_settle(turn, slot, order)
     if position is None or waits or slot.retry_at is not None:
         return
     missing = position.quantity - closing
@@ -91,6 +96,16 @@ def _leave(turn: Turn, slot: Slot) -> None:
             quantity=quantity,
             number=position.exits_sent,
         )
+
+
+def _may_still_settle(turn: Turn, slot: Slot, order: OrderState) -> bool:
+    if order.order.leg not in _LEGS:
+        return False
+    until = order.order.created_at + UNKNOWN_LEG_PATIENCE
+    if until <= turn.ts:
+        return False
+    slot.wake_at = until if slot.wake_at is None else min(slot.wake_at, until)
+    return True
 
 
 # --- stop and target at the venue ---

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections import defaultdict
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -17,42 +17,103 @@ from actors.commands.demo import run_spec
 from actors.commands.up import venue_of
 from actors.services import RunSpec, Servers
 from actors.system import System
-from actors.upstox_sim import begin, refused
+from actors.upstox_sim import LocalVenue, begin, refused
+from actors.user_trader import public_events, replay
+from actors.wire import decode_input
+from runtime.events import EventType
+from runtime.orders import OrderFilled
 
-pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(900)]
 
-SESSION_SECONDS_MAX = 1200.0
-Fills = dict[str, list[tuple[str, Decimal, Decimal]]]
+SESSION_SECONDS_MAX = 600.0
+LAST_REPORTS_SECONDS = 30.0
+
+Order = tuple[str, str, Decimal]
+"""Order id, side, units."""
+Fill = tuple[str, Decimal, Decimal]
+"""Order id, units, price."""
 
 
-async def journaled(spec: RunSpec, users: list[str]) -> Fills:
-    """(order id, units, price) of every fill in each user's journal."""
-    servers, found = Servers(spec), {}
-    for user in users:
-        inputs = [json.loads(record.input) async for record in servers.journal.read(user)]
-        found[user] = sorted(
-            (each["order_id"], Decimal(each["quantity"]), Decimal(each["price"])) for each in inputs if each["type"] == "OrderFilled"
-        )
-    await servers.close()
-    return found
+class Book(NamedTuple):
+    """One user's day. `cash`: rupees from selling less rupees for buying, `held`: units that are left of each contract.
+
+    `working`: ids of orders that may still do something.
+    """
+
+    orders: list[Order]
+    fills: list[Fill]
+    cash: Decimal
+    held: dict[str, Decimal]
+    working: list[str]
+
+
+def of_the_ledger(entries: Iterable[dict[str, Any]]) -> Book:
+    """What the venue did for one user, whoever wanted it."""
+    orders, fills, cash, held, open_units = [], [], Decimal(0), dict[str, Decimal](), dict[str, Decimal]()
+    for entry in entries:
+        quantity = Decimal(entry["quantity"])
+        if entry["what"] == "PLACED":
+            orders.append((entry["tag"], entry["side"], quantity))
+            open_units[entry["tag"]] = quantity
+        elif entry["what"] == "FILLED":
+            price, direction = Decimal(str(entry["price"])), 1 if entry["side"] == "BUY" else -1
+            fills.append((entry["tag"], quantity, price))
+            open_units[entry["tag"]] -= quantity
+            cash -= direction * quantity * price
+            held[entry["instrument_key"]] = held.get(entry["instrument_key"], Decimal(0)) + direction * quantity
+        elif entry["what"] in {"CANCELLED", "REJECTED"}:
+            open_units[entry["tag"]] = Decimal(0)
+    working = sorted(tag for tag, left in open_units.items() if left)
+    return Book(sorted(orders), sorted(fills), cash, {key: quantity for key, quantity in held.items() if quantity}, working)
+
+
+async def of_the_journal(servers: Servers, user: str) -> Book:
+    """What the user's own journal says; an order that was called off before it was sent is not at the venue."""
+    orders, fills = dict[str, Order](), list[Fill]()
+    async for record in servers.journal.read(user):
+        event = decode_input(record.input)
+        if isinstance(event, OrderFilled):
+            fills.append((event.order_id, event.quantity, event.price))
+        for said in public_events(record):
+            order_id = str(said.data.get("order_id"))
+            if said.type is EventType.ORDER_SUBMITTED:
+                orders[order_id] = (order_id, str(said.data["side"]), Decimal(str(said.data["quantity"])))
+            elif said.type is EventType.ORDER_REJECTED and str(said.data["reason"]).startswith("not sent"):
+                del orders[order_id]
+    state, _, _ = await replay(servers.journal, user)
+    held = {position.instrument.id: position.quantity * position.direction for position in state.open_positions}
+    return Book(sorted(orders.values()), sorted(fills), state.realised_total, held, sorted(state.orders))
+
+
+async def journaled(spec: RunSpec, users: list[str]) -> dict[str, Book]:
+    servers = Servers(spec)
+    try:
+        return {user: await of_the_journal(servers, user) for user in users}
+    finally:
+        await servers.close()
+
+
+def at_the_venue(venue: LocalVenue, users: list[str]) -> dict[str, Book]:
+    ledger = venue.ledger()
+    return {user: of_the_ledger(entry for entry in ledger if entry["user_id"] == user) for user in users}
 
 
 def test_after_a_whole_live_day_the_venues_ledger_equals_the_journal(tmp_path: Path) -> None:
     spec = run_spec("upstox-sim", state=tmp_path, candles=None, session=None, seed=7, speed="150", wait_for_begin=False)
     with venue_of(spec) as venue, System(spec):
         assert venue is not None
-        customers = venue.customers()
-        assert refused(asyncio.run(begin(spec, customers))) == []
+        users = [customer.user_id for customer in venue.customers()]
+        assert refused(asyncio.run(begin(spec, venue.customers()))) == []
         started = time.monotonic()
         while venue.is_open():
-            time.sleep(2.0)
             assert time.monotonic() - started < SESSION_SECONDS_MAX
-        time.sleep(5.0)  # the last reports come in
+            time.sleep(2.0)
+        theirs = at_the_venue(venue, users)
+        closed = time.monotonic()
+        while (ours := asyncio.run(journaled(spec, users))) != theirs and time.monotonic() - closed < LAST_REPORTS_SECONDS:
+            time.sleep(1.0)
 
-        ours = asyncio.run(journaled(spec, [customer.user_id for customer in customers]))
-        theirs: Fills = defaultdict(list)
-        for fill in venue.fills():
-            theirs[fill["user_id"]].append((fill["tag"], Decimal(fill["quantity"]), Decimal(str(fill["price"]))))
-        assert len(theirs) == len(customers) == 10
-        assert sum(len(fills) for fills in theirs.values()) > 100
-        assert ours == {user: sorted(fills) for user, fills in theirs.items()}
+        assert len(theirs) == 10
+        assert all(len(book.fills) >= 20 for book in theirs.values())
+        assert all(book.held == {} and book.working == [] for book in theirs.values())
+        assert ours == theirs

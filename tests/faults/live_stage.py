@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -21,26 +22,42 @@ from adapters.vault import EncryptedVault, FixedKeys
 from configs.accounts import AccountEntry, UpstoxSettings
 from runtime import channels
 from runtime.events import EngineInput, PublicEvent, StartSession
-from runtime.market import Instrument, Prices, Right
+from runtime.market import Instrument, Prices, Quote, Right
 from runtime.session import ExternalPositions, Level, LevelUnit, Mode, Protection, RiskLimits, Subscription
 from runtime.signals import OrderSide, Side
 from tests.builders import ONE_LOT, config, signal
+from tests.faults.exposure import ExposureMeter
 from tests.venues.upstox import UpstoxVenue, simple
 from tests.venues.upstox.ledger import Entry, Happened
 
 HOST = "packed-0"
 PATIENCE_SECONDS = 60.0
+TICK_SECONDS, STALL_SECONDS, PRICES_SECONDS = 0.02, 0.1, 0.2
 _decode_event = msgspec.json.Decoder(PublicEvent).decode
 
 Predicate = Callable[[], Awaitable[bool]]
 
 
 class LiveStage:
-    """`async with LiveStage(users) as stage`: a venue at 10:00, a host with `users` who trade live. Time moves by `play` only."""
+    """`async with LiveStage(users) as stage`: a venue at 10:00, a host with `users` who trade live. Time moves by `play` only.
 
-    def __init__(self, users: int = 1, *, risk: RiskLimits | None = None, protection: Protection | None = None, **account: Any) -> None:
+    With `real_time` it moves by itself, a second a second, and `exposure` measures all the time how long positions have no exit.
+    """
+
+    def __init__(
+        self,
+        users: int = 1,
+        *,
+        risk: RiskLimits | None = None,
+        protection: Protection | None = None,
+        real_time: bool = False,
+        **account: Any,
+    ) -> None:
         self.users = [f"U{number}" for number in range(1, users + 1)]
         self.venue = UpstoxVenue(msgspec.structs.replace(simple(users=users), rate_limits=False))
+        self.exposure = ExposureMeter(self.venue.ledger, lambda: self.venue.clock.now, self.watched)
+        self._real_time = real_time
+        self._clockwork: asyncio.Task[None] | None = None
         self.server = MemoryServer()
         self.bus, self.store, self.journal = MemoryBus(self.server), MemoryStore(), MemoryJournal()
         self.vault = EncryptedVault(self.store, FixedKeys(bytes(32)))
@@ -58,10 +75,15 @@ class LiveStage:
         await self.venue.advance(45 * 60)
         for user in self.users:
             await self.vault.put(user, "upstox", self.venue.token(user))
+        if self._real_time:
+            self._clockwork = asyncio.create_task(self._tick())
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self.kill()
+        if self._clockwork is not None:
+            self._clockwork.cancel()
+            await asyncio.wait([self._clockwork])
         await self.venue.__aexit__(kind, error, trace)
 
     # --- the runtime ---
@@ -140,8 +162,27 @@ class LiveStage:
         near = [row for row in rows if row.instrument.expiry == nearest]
         return min(near, key=lambda row: abs((row.instrument.strike or 0) - spot.price)).instrument
 
+    async def _tick(self) -> None:
+        """The venue's clock goes with this machine's; the host hears its prices, and the meter looks.
+
+        A moment in which this process gets no processor at all counts as a tenth of a second: it says nothing of the host.
+        """
+        loop = asyncio.get_running_loop()
+        before, due = loop.time(), self.venue.clock.now
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            passed, before = loop.time() - before, loop.time()
+            await self.venue.advance(min(passed, STALL_SECONDS))
+            self.exposure.look()
+            if self.venue.clock.now >= due:
+                due = self.venue.clock.later(PRICES_SECONDS)
+                await self.publish_prices()
+
     async def play(self, seconds: float = 1.0) -> None:
         """Let venue time pass in steps of a second; the host hears the prices of each."""
+        if self._real_time:
+            await asyncio.sleep(seconds)
+            return
         for _ in range(round(seconds)):
             await self.venue.advance(1.0)
             await self.publish_prices()
@@ -157,8 +198,11 @@ class LiveStage:
             quote = core.market.quote(listed, now) if listed is not None else None
             if quote is not None:
                 quotes.append(quote)
+        await self.publish_quotes(*quotes)
+
+    async def publish_quotes(self, *quotes: Quote) -> None:
         self._seq += 1
-        prices = Prices(seq=self._seq, ts=now, quotes=tuple(quotes), signals_id=self._signals_id)
+        prices = Prices(seq=self._seq, ts=self.venue.clock.now, quotes=quotes, signals_id=self._signals_id)
         await self.bus.set_key(channels.PRICES_LATEST, encode(prices))
         await self.bus.publish(channels.PRICES, encode(prices))
 
@@ -192,9 +236,27 @@ class LiveStage:
         """Wait for what must come; with `play` the market moves meanwhile."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not await what():
-                if play:
+                if play and not self._real_time:
                     await self.play(1)
                 await asyncio.sleep(0.02)
+
+    def watched(self, user: str, key: str) -> int:
+        """Units of the contract whose stop a running host watches and could act on now."""
+        if self._host_task is None or self.host is None or self.host.floor.live is None:
+            return 0
+        floor, name = self.host.floor, self.venue.core.listing.get(key)
+        account, trader = self.host.floor.live._accounts.get(user), floor.traders.get(user)  # type: ignore[attr-defined]
+        if name is None or trader is None or account is None or not account._armed.is_set():
+            return 0
+        units = 0
+        for slot in trader.state.slots.values():
+            position = slot.position
+            if position is None or position.instrument.id != name.instrument.id or slot.exit_reason is not None:
+                continue
+            beyond = 0.0 if position.direction > 0 else math.inf
+            if floor._triggers.is_touched((user, slot.key), position.instrument.id, beyond):
+                units += int(position.quantity)
+        return units
 
     def trader_position(self, user: str) -> dict[str, int]:
         """Units per instrument key as the runtime believes."""

@@ -25,6 +25,8 @@ from tests.venues.upstox.core import closing
 
 pytestmark = pytest.mark.slow
 
+WITHOUT_EXIT_SECONDS_MAX = 5.0
+
 ORDER_FAULTS: dict[str, faults.AnyFault] = {
     "answer lost": faults.DropAfterCommit(operation="place"),
     "request lost": faults.DropBeforeCommit(operation="place"),
@@ -51,9 +53,10 @@ def tags_twice(stage: LiveStage) -> list[str]:
 
 
 async def settled(stage: LiveStage) -> bool:
-    """No order under way, and the same positions on both sides."""
+    """No order under way or to be tried again, and the same positions on both sides."""
     assert stage.host is not None
-    quiet = all(not trader.state.orders for trader in stage.host.floor.traders.values())
+    states = [trader.state for trader in stage.host.floor.traders.values()]
+    quiet = all(not state.orders and all(slot.retry_at is None for slot in state.slots.values()) for state in states)
     return quiet and await stage.books_agree()
 
 
@@ -66,21 +69,27 @@ async def square_off(stage: LiveStage) -> None:
     await stage.until(taken)
 
 
+@pytest.mark.parametrize("leg", ["entry", "exit"])
 @pytest.mark.parametrize("what", sorted(ORDER_FAULTS))
-async def test_an_entry_and_its_exit_survive(what: str) -> None:
-    async with LiveStage() as stage:
+async def test_an_entry_and_its_exit_survive_and_the_position_never_waits_long_for_an_exit(what: str, leg: str) -> None:
+    async with LiveStage(real_time=True) as stage:
         await stage.start_host()
         await stage.start_sessions()
-        stage.venue.faults.add(ORDER_FAULTS[what])
+        if leg == "entry":
+            stage.venue.faults.add(ORDER_FAULTS[what])
         await stage.signal()
         await stage.until(lambda: stage.said_by_all("ORDER_SUBMITTED"))
-        await stage.play(3)
-        await stage.until(lambda: settled(stage), play=True)
+        await stage.play(1)
+        await stage.until(lambda: settled(stage))
 
+        if leg == "exit":
+            stage.venue.faults.add(ORDER_FAULTS[what])
         await square_off(stage)
-        await stage.until(lambda: settled(stage), play=True)
+        await stage.play(1)
+        await stage.until(lambda: settled(stage))
         assert stage.venue.ledger.net("U1") == {}
         assert tags_twice(stage) == []
+        assert stage.exposure.at_most(WITHOUT_EXIT_SECONDS_MAX), stage.exposure.longest
 
 
 async def test_an_exit_whose_answer_is_lost_is_found_and_not_sent_twice() -> None:
@@ -95,6 +104,29 @@ async def test_an_exit_whose_answer_is_lost_is_found_and_not_sent_twice() -> Non
         assert await stage.books_agree()
         sides = [entry.side for entry in stage.placed()]
         assert sides == ["BUY", "SELL"]
+
+
+async def test_an_exit_that_turns_up_long_after_its_replacement_is_closed_again_at_once() -> None:
+    """The books do not show it, nothing can be cancelled under its tag, and yet the exchange gets it: no broker should, none promises."""
+    async with LiveStage(real_time=True) as stage:
+        await stage.start_host()
+        await stage.start_sessions()
+        await stage.signal()
+        await stage.until(lambda: stage.said_by_all("POSITION_OPENED"))
+        stage.venue.faults.add(faults.LateAcceptance(seconds=8.0), faults.DropAfterCommit(operation="place"))
+        await square_off(stage)
+        await stage.until(lambda: stage.said_by_all("POSITION_CLOSED"))
+        assert stage.exposure.at_most(WITHOUT_EXIT_SECONDS_MAX), stage.exposure.longest
+
+        async def surplus() -> bool:
+            return any(event.data["rule"] == "SURPLUS" for event in await stage.said("EXIT_ALERT"))
+
+        await stage.until(surplus)
+        await stage.until(lambda: settled(stage))
+        assert stage.venue.ledger.net("U1") == {}
+        assert [entry.side for entry in stage.fills("U1")] == ["BUY", "SELL", "SELL", "BUY"]
+        assert tags_twice(stage) == []
+        assert stage.exposure.at_most(WITHOUT_EXIT_SECONDS_MAX), stage.exposure.longest
 
 
 async def test_a_token_that_expires_pauses_the_user_leaves_the_broker_alone_and_all_goes_on_with_a_new_one() -> None:
@@ -191,7 +223,7 @@ async def test_an_order_of_an_incarnation_that_has_been_replaced_does_not_leave(
     async with LiveStage() as stage:
         await stage.start_host()
         await stage.start_sessions()
-        await stage.store.increment("sessions", "U1", "epoch")
+        await stage.store.increment_many("sessions", ["U1"], "epoch")
         await stage.signal()
         await stage.until(lambda: stage.said_by_all("ORDER_SUBMITTED"))
         await stage.play(3)

@@ -15,7 +15,8 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `product`: I is intraday (the broker squares it off), D is carried. `algo_name`: of an exchange-registered algo.
     `visibility_seconds`: how long an order whose answer was lost may still turn up in the books; only after it is an order
-    that they do not show taken to be absent. `reprice_seconds`: a market order that has become a limit order follows the
+    that they do not show taken to be absent. For orders that close a position it is `exit_visibility_seconds`, counted from
+    their sending, as the position is open meanwhile. `reprice_seconds`: a market order that has become a limit order follows the
     market this often. `quiet_seconds`: no order leaves earlier after a start, as the process before may have used up the rate.
     """
 
@@ -24,8 +25,11 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True):
     egress: Egress = Egress()
     order_limits: tuple[RateLimit, ...] = ORDER_LIMITS
     visibility_seconds: float = 120.0
+    exit_visibility_seconds: float = 3.0
     reprice_seconds: float = 2.0
     answer_seconds: float = 8.0
+    exit_answer_seconds: float = 2.0
+    """An order that closes a position is looked for in the books when its answer takes longer than this."""
     poll_seconds: float = 2.0
     """Between looks at the order book while the portfolio stream is down and orders are open."""
     look_seconds: float = 15.0

@@ -22,11 +22,20 @@ from adapters.brokers.upstox.portfolio import PortfolioStream
 from adapters.brokers.upstox.rows import Placed
 from adapters.brokers.upstox.track import Track
 from adapters.upstox import UpstoxClient
+from adapters.upstox.client import parse
 from adapters.upstox.instruments import InstrumentTable
 from adapters.upstox.limiter import SlidingWindow
 from adapters.upstox.token import ASK_FOR_LOGIN
 from runtime.accounts import AccountPosition, Funds, OpenOrder, PreflightCheck
-from runtime.errors import BrokerError, BrokerRefused, BrokerUnavailable, OrderNotFound, OutcomeUnknown, SessionExpired
+from runtime.errors import (
+    BrokerError,
+    BrokerRefused,
+    BrokerUnavailable,
+    EgressNotAllowed,
+    OrderNotFound,
+    OutcomeUnknown,
+    SessionExpired,
+)
 from runtime.events import BrokerChanged
 from runtime.exits import decimal_price
 from runtime.market import InstrumentId, Quote
@@ -74,6 +83,7 @@ class UpstoxBroker:
             monotonic=monotonic,
             emit=self._events.put_nowait,
             on_accepted=self._on_accepted,
+            call_off=self._call_off,
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._look = asyncio.Event()
@@ -141,10 +151,11 @@ class UpstoxBroker:
             return
         last = await self._last_price(order)
         await self._limiter.acquire(slices(order))
-        track.sent = True
+        self._ledger.sending(track)
         request = place_request(order, key, self.settings.product, last)
+        patience = self.settings.exit_answer_seconds if order.reduce_only else None
         try:
-            data = await self._change("POST", "/v3/order/place", json=request)
+            data = await self._change("POST", "/v3/order/place", json=request, answer_seconds=patience)
         except SessionExpired:
             self._ledger.forget(track)
             raise
@@ -198,6 +209,21 @@ class UpstoxBroker:
         except (OutcomeUnknown, BrokerUnavailable):
             return await self._ledger.refresh(broker_order_id) and broker_order_id not in track.open_ids
         return True
+
+    async def _call_off(self, track: Track) -> bool:
+        await self._limiter.acquire()
+        url = f"{self._client.endpoints.api}/v2/order/multi/cancel"
+        try:
+            data = await self._client.change("DELETE", url, params={"tag": track.order.order_id})
+        except (SessionExpired, EgressNotAllowed):
+            raise
+        except BrokerRefused as error:
+            logger.info("nothing to cancel under {}: {}", track.order.order_id, error)
+            return True
+        except (OutcomeUnknown, BrokerUnavailable) as error:
+            logger.info("order {} could not be called off: {}", track.order.order_id, error)
+            return False
+        return not parse(data, Placed).order_ids
 
     async def _confirm_refusal(self, track: Track, error: BrokerRefused) -> None:
         """A no to a new order is believed when the order book agrees: gateways have refused orders that the exchange then had."""
@@ -263,7 +289,7 @@ class UpstoxBroker:
 
     async def reconcile(self, orders: Sequence[OpenOrder]) -> None:
         tracks = self._ledger.adopt(orders)
-        await self._read(self._ledger.look_for(tracks))
+        await self._read(self._ledger.settle(tracks))
         await self._ledger.reported(tracks)
 
     async def _keep_looking(self) -> None:

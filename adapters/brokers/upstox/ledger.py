@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 from loguru import logger
@@ -35,9 +35,12 @@ class OrderLedger:
         monotonic: Callable[[], float],
         emit: Callable[[OrderEvent], None],
         on_accepted: Callable[[Track], None],
+        call_off: Callable[[Track], Awaitable[bool]],
     ) -> None:
+        """`call_off` asks the broker to cancel whatever carries the order's tag; whether there was nothing."""
         self._books, self._table, self._settings = books, table, settings
         self._now, self._monotonic, self._emit, self._on_accepted = now, monotonic, emit, on_accepted
+        self._call_off = call_off
         self._tracks: dict[str, Track] = {}
         self._order_ids: dict[str, str] = {}
         self._reports: dict[str, asyncio.Task[None]] = {}
@@ -72,6 +75,12 @@ class OrderLedger:
 
     # --- news ---
 
+    def sending(self, track: Track) -> None:
+        """It leaves now."""
+        track.sent = True
+        if track.order.reduce_only:
+            track.missed_since = self._monotonic()
+
     def named(self, track: Track, broker_order_ids: Sequence[str]) -> None:
         """The broker took the order under these ids, one per slice."""
         track.named(broker_order_ids)
@@ -83,6 +92,9 @@ class OrderLedger:
         """A row of the order book or of the stream; of somebody else's order, or old news, nothing comes."""
         order_id = row.tag if row.tag is not None and row.tag in self._tracks else self._order_ids.get(row.order_id, "")
         track = self._tracks.get(order_id)
+        if track is not None and track.absent:
+            logger.warning("order {} was counted as absent and has turned up: it is cancelled", order_id)
+            track.revive()
         if track is None or track.closed or not track.take(row):
             return
         self._order_ids[row.order_id] = order_id
@@ -144,24 +156,40 @@ class OrderLedger:
             return False
         return True
 
-    async def look_for(self, tracks: Sequence[Track]) -> None:
-        """Find the orders by book and tag; those that are proved never to have existed are reported absent. Raises like `Books`."""
+    async def look_for(self, tracks: Sequence[Track]) -> list[OrderRow]:
+        """Find the orders by book and tag; the rows of the book. Raises like `Books`."""
         rows = await self.read_book()
         for track in tracks:
             if not track.rows and not track.closed:
                 for row in await self._books.by_tag(track.order.order_id):
                     self.on_row(row)
+        return rows
+
+    async def settle(self, tracks: Sequence[Track]) -> None:
+        """`look_for` them; those that are proved never to have existed are reported absent.
+
+        An order that closes a position is proved sooner than others: its position is open meanwhile. Then the broker must also
+        say that there is nothing to cancel under its tag, as that is asked of the order system itself and not of a copy.
+
+        Raises like `Books`.
+        """
+        rows = await self.look_for(tracks)
         missing = [track for track in tracks if not track.rows and not track.closed]
         now = self._monotonic()
         for track in missing:
             track.missed_since = now if track.missed_since is None else track.missed_since
-        ripe = [track for track in missing if now - (track.missed_since or now) >= self._settings.visibility_seconds]
+        ripe = [track for track in missing if now - (track.missed_since or now) >= self._patience(track)]
         if ripe:
             trades, positions = await self._books.trades(), await self._books.positions()
             for track in ripe:
-                if explains_everything(self._table.key(track.order.instrument.id), rows, trades, positions):
-                    track.closed = True
+                proved = explains_everything(self._table.key(track.order.instrument.id), rows, trades, positions)
+                if proved and (not track.order.reduce_only or await self._call_off(track)) and not track.rows:
+                    track.gone()
                     self._emit(OrderAbsent(ts=self._now(), order_id=track.order.order_id))
+
+    def _patience(self, track: Track) -> float:
+        """Seconds for which the order may still turn up."""
+        return self._settings.exit_visibility_seconds if track.order.reduce_only else self._settings.visibility_seconds
 
     async def reported(self, tracks: Sequence[Track]) -> None:
         """Returns when what is known of these orders has been told."""

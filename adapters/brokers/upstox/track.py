@@ -19,7 +19,7 @@ class Track:
     Fills are counted by the quantity done: whatever is told twice, late or in another order adds nothing.
     """
 
-    __slots__ = ("accepted", "cancel_wanted", "closed", "complete", "cost", "missed_since", "order", "reported", "rows", "sent")
+    __slots__ = ("absent", "accepted", "cancel_wanted", "closed", "complete", "cost", "missed_since", "order", "reported", "rows", "sent")
 
     def __init__(self, order: Order, *, filled: Decimal = _ZERO) -> None:
         """`filled`: what a process before this one has reported of it."""
@@ -30,9 +30,21 @@ class Track:
         self.cost: Decimal | None = _ZERO if filled == 0 else None
         """Of what is reported; None where only the process before this one knew."""
         self.accepted = self.closed = self.sent = self.cancel_wanted = False
+        self.absent = False
+        """Reported absent. Should it turn up after all, nobody wants it any more."""
         self.complete = False
         """All slices are known: the broker named them, or their quantities add up."""
         self.missed_since: float | None = None
+        """When it was sent, where this process knows, else when the books were first looked at in vain; seconds of `monotonic`."""
+
+    def gone(self) -> None:
+        """The books have proved that it never arrived."""
+        self.absent = self.closed = True
+
+    def revive(self) -> None:
+        """It has turned up all the same, and is to go."""
+        self.absent = self.closed = False
+        self.cancel_wanted = True
 
     def named(self, broker_order_ids: Iterable[str]) -> None:
         """The broker's answer to placing it."""

@@ -6,7 +6,7 @@ import pytest
 
 from runtime.engine import TradingEngine
 from runtime.events import Effect, SquareOff, UpdateConfig, Watch
-from runtime.orders import Leg, Order, OrderStatus, OrderType, OrderUnknown
+from runtime.orders import Leg, Order, OrderAbsent, OrderStatus, OrderType, OrderUnknown
 from runtime.session import Mode, Protection, RiskLimits, SessionConfig, Sizing, SizingMethod
 from runtime.signals import OrderSide, Side
 from tests.builders import (
@@ -153,7 +153,7 @@ def test_a_touched_stop_of_the_runtime_takes_the_legs_out_of_the_way_first() -> 
     assert data_of(fill(trader, close, "79", "10:05"), "POSITION_CLOSED")["exit_reason"] == "SL"
 
 
-def test_an_exit_does_not_wait_for_a_leg_whose_fate_is_unknown() -> None:
+def test_an_exit_does_not_wait_for_a_leg_whose_fate_has_been_unknown_for_long() -> None:
     trader, stop, target, _ = bracket()
     trader.process(OrderUnknown(ts=at("10:04"), order_id=stop.order_id, reason="timeout"))
     touch(trader, 79.0)
@@ -161,6 +161,36 @@ def test_an_exit_does_not_wait_for_a_leg_whose_fate_is_unknown() -> None:
     fill(trader, close, "79", "10:05")
     (flatten,) = orders(fill(trader, stop, "79", "10:06"))  # it had been there, and filled
     assert flatten.side is OrderSide.BUY
+
+
+def test_an_exit_gives_a_leg_of_unknown_fate_four_seconds_since_it_was_sent() -> None:
+    trader, stop, target, _ = bracket()  # sent at 10:00:00
+    trader.process(OrderUnknown(ts=at("10:00:01"), order_id=stop.order_id, reason="timeout"))
+    touch(trader, 79.0, "10:00:02")
+    assert orders(cancelled(trader, target, "10:00:02")) == []
+    assert trader.state.wake_at == at("10:00:04")
+    (close,) = orders(wake(trader))
+    assert (close.leg, close.quantity) == (Leg.EXIT, Decimal(30))
+
+
+def test_a_leg_of_unknown_fate_that_has_filled_meanwhile_is_the_exit() -> None:
+    trader, stop, target, _ = bracket()
+    trader.process(OrderUnknown(ts=at("10:00:01"), order_id=stop.order_id, reason="timeout"))
+    touch(trader, 79.0, "10:00:02")
+    cancelled(trader, target, "10:00:02")
+    effects = fill(trader, stop, "79", "10:00:03")
+    assert data_of(effects, "POSITION_CLOSED")["exit_reason"] == "SL"
+    assert orders(effects) == []
+
+
+def test_a_leg_that_never_arrived_is_placed_again() -> None:
+    trader, stop, _, _ = bracket()
+    trader.process(OrderUnknown(ts=at("10:01"), order_id=stop.order_id, reason="timeout"))
+    effects = trader.process(OrderAbsent(ts=at("10:01:03"), order_id=stop.order_id))
+    (again,) = orders(effects)
+    assert (again.leg, again.stop_price, again.quantity) == (Leg.STOP, Decimal(80), Decimal(30))
+    assert again.order_id != stop.order_id
+    assert "EXIT_ALERT" not in said(effects)
 
 
 def test_a_trailing_stop_moves_the_leg_by_cancel_and_replace() -> None:

@@ -4,9 +4,9 @@ from decimal import Decimal
 import pytest
 
 from runtime.events import LossLimitTouched, SquareOff, StopSession, TimeAdvanced, Unwatch, WakeAt, Watch
-from runtime.orders import OrderCancelled, OrderRejected
+from runtime.orders import OrderAbsent, OrderCancelled, OrderRejected, OrderUnknown
 from runtime.session import ExitMode, OnBreach, Protection, RiskLimits
-from runtime.signals import Side
+from runtime.signals import OrderSide, Side
 from runtime.state import SlotPhase
 from tests.builders import (
     SUBSCRIPTION,
@@ -183,3 +183,26 @@ def test_a_closed_position_is_no_longer_watched() -> None:
     trader = in_trade()
     (close,) = orders(touch(trader, 79.0))
     assert Unwatch(SUBSCRIPTION.key) in fill(trader, close, "79", "10:05")
+
+
+def test_an_exit_that_never_arrived_is_sent_again_at_once() -> None:
+    trader = in_trade()
+    (lost,) = orders(touch(trader, 79.0))
+    trader.process(OrderUnknown(ts=at("10:05:01"), order_id=lost.order_id, reason="timeout"))
+    effects = trader.process(OrderAbsent(ts=at("10:05:03"), order_id=lost.order_id))
+    (again,) = orders(effects)
+    assert (again.quantity, again.created_at) == (lost.quantity, at("10:05:03"))
+    assert again.order_id != lost.order_id
+    assert "EXIT_ALERT" in said(effects)
+
+
+def test_an_exit_that_was_given_up_and_fills_all_the_same_is_made_good() -> None:
+    trader = in_trade()
+    (lost,) = orders(touch(trader, 79.0))
+    trader.process(OrderUnknown(ts=at("10:05:01"), order_id=lost.order_id, reason="timeout"))
+    (again,) = orders(trader.process(OrderAbsent(ts=at("10:05:03"), order_id=lost.order_id)))
+    fill(trader, again, "78", "10:05:04")
+    effects = fill(trader, lost, "77", "10:05:09")
+    (back,) = orders(effects)
+    assert (back.side, back.quantity, back.reduce_only) == (OrderSide.BUY, lost.quantity, True)
+    assert data_of(effects, "EXIT_ALERT")["rule"] == "SURPLUS"

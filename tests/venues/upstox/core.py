@@ -22,7 +22,7 @@ from tests.venues.upstox.ledger import Ledger
 from tests.venues.upstox.market import Market
 from tests.venues.upstox.portfolio_hub import PortfolioHub
 from tests.venues.upstox.rates import RateCounter
-from tests.venues.upstox.requests import parse_place
+from tests.venues.upstox.requests import parse_place, tradable
 from tests.venues.upstox.settings import StaticAddresses, VenueSettings
 from tests.venues.upstox.sockets import OneTimeCodes
 
@@ -132,6 +132,8 @@ class Core:
                 self.portfolio.close(fault.code, fault.user)
             case faults.StreamUpdates():
                 self.portfolio.disturb(fault)
+            case faults.Spike():
+                self.desk.on_spike(tradable(fault.instrument_token, self.listing), fault.price)
             case faults.ManualOrder():
                 for account in self._of(fault.user):
                     self.trade_by_hand(account.user_id, fault.order)

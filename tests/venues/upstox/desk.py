@@ -21,6 +21,7 @@ from tests.venues.upstox.books import PLAIN, Book, OrderScript
 from tests.venues.upstox.clock import VenueClock
 from tests.venues.upstox.errors import refusal
 from tests.venues.upstox.ledger import Entry, Happened, Ledger
+from tests.venues.upstox.listing import Listed
 from tests.venues.upstox.market import Market
 from tests.venues.upstox.orders import Fill, Order, Status, Terms
 from tests.venues.upstox.positions import Position
@@ -119,6 +120,13 @@ class Desk:
             self._on_event(event)
         for quote in quotes:
             self._trigger(quote)
+
+    def on_spike(self, listed: Listed, price: float) -> None:
+        """A single trade off the market."""
+        quote = Quote(listed.instrument.id, price, price, price)
+        for _, event in self._exchange.on_quotes([quote], self._clock.now):
+            self._on_event(event)
+        self._trigger(quote)
 
     def end_session(self) -> None:
         """The exchange has closed: what is still open is cancelled."""

@@ -161,6 +161,13 @@ class StreamUpdates(Fault, frozen=True, kw_only=True, tag="stream_updates"):
     fields: dict[str, Any] = {}
 
 
+class Spike(Fault, frozen=True, kw_only=True, tag="spike"):
+    """One trade of the contract `instrument_token` at `price`: it fills what rests there and triggers stops; the market goes on as before."""
+
+    instrument_token: str
+    price: float
+
+
 class ManualOrder(Fault, frozen=True, kw_only=True, tag="manual_order"):
     """The customer trades by hand in the broker's own app: `order` as in a place request; product defaults to I, a market order."""
 
@@ -186,6 +193,7 @@ Event: TypeAlias = (
     | MalformedFrame
     | FeedTicks
     | StreamUpdates
+    | Spike
     | ManualOrder
     | ManualCancel
 )

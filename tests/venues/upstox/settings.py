@@ -64,6 +64,8 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     simulations: tuple[SimulationConfig, ...] = (DEFAULT_SIMULATION,)
     start: datetime | None = None
+    until: datetime | None = None
+    """Where a clock that runs by itself stops; None: never, one day follows the other."""
     speed: float | None = None
     accounts: tuple[AccountSettings, ...] = (AccountSettings.numbered(1),)
 

@@ -130,9 +130,9 @@ class UpstoxVenue:
         """Venue time runs from the first request on; a pause of more than an hour, such as a night, is not waited for."""
         await self._asked.wait()
         loop, clock = asyncio.get_running_loop(), self.clock
-        wall, venue = loop.time(), clock.now
-        while True:
-            event = clock.next_event()
+        wall, venue, until = loop.time(), clock.now, self.core.settings.until
+        while until is None or clock.now < until:
+            event = clock.next_event() if until is None else min(clock.next_event(), until)
             if event - clock.now > _SKIPPED_PAUSE:
                 wall, venue = loop.time(), event
             await asyncio.sleep(max(wall + (event - venue).total_seconds() / speed - loop.time(), 0.0))

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
-from functools import cache
+from functools import cache, lru_cache
 from typing import TypeAlias
 
 import msgspec
@@ -58,6 +58,31 @@ class FeeSchedule(msgspec.Struct, frozen=True, kw_only=True):
     regulator_fee: Rates = ()
     stamp_duty: Rates = ()
     service_tax: Rates = ()
+
+    def on(self, day: date) -> DayRates:
+        return DayRates(
+            brokerage=self.brokerage,
+            commission=self.commission,
+            transaction_tax=_rate(self.transaction_tax, day),
+            exchange_charge=_rate(self.exchange_charge, day),
+            regulator_fee=_rate(self.regulator_fee, day),
+            stamp_duty=_rate(self.stamp_duty, day),
+            service_tax=_rate(self.service_tax, day),
+            is_flat=not (self.transaction_tax or self.exchange_charge or self.regulator_fee or self.stamp_duty or self.service_tax),
+        )
+
+
+class DayRates(msgspec.Struct, frozen=True, kw_only=True):
+    """A schedule as of one day. `is_flat`: it knows no charge but brokerage and commission."""
+
+    brokerage: Decimal
+    commission: Decimal
+    transaction_tax: Decimal
+    exchange_charge: Decimal
+    regulator_fee: Decimal
+    stamp_duty: Decimal
+    service_tax: Decimal
+    is_flat: bool
 
 
 def _rates(*rows: tuple[str, str]) -> Rates:
@@ -107,25 +132,35 @@ def fees(schedule: FeeSchedule, side: OrderSide, price: Decimal, quantity: Decim
 
     Brokerage is per order, not per fill: only the `first_fill` of an order pays it.
     """
-    notional = price * quantity
-    brokerage = _paisa((schedule.brokerage if first_fill else ZERO) + notional * schedule.commission)
-    exchange_charge = _paisa(notional * _rate(schedule.exchange_charge, on))
-    regulator_fee = _paisa(notional * _rate(schedule.regulator_fee, on))
-    return FeeBreakdown(
-        brokerage=brokerage,
-        transaction_tax=_paisa(notional * _rate(schedule.transaction_tax, on)) if side is OrderSide.SELL else ZERO,
-        exchange_charge=exchange_charge,
-        regulator_fee=regulator_fee,
-        stamp_duty=_paisa(notional * _rate(schedule.stamp_duty, on)) if side is OrderSide.BUY else ZERO,
-        service_tax=_paisa((brokerage + exchange_charge + regulator_fee) * _rate(schedule.service_tax, on)),
-    )
+    return _fees(schedule.on(on), side, price * quantity, first_fill=first_fill)
 
 
 def order_fees(name: str, side: OrderSide, price: Decimal, quantity: Decimal, *, on: date, first_fill: bool) -> Decimal:
     """Total of `fees` under the schedule called `name`."""
     if name == NO_FEES:
         return _NOTHING
-    return fees(fee_schedule(name), side, price, quantity, on=on, first_fill=first_fill).total
+    return _fees(_rates_on(name, on), side, price * quantity, first_fill=first_fill).total
+
+
+@lru_cache(maxsize=64)  # every fill of a day asks for the same ones
+def _rates_on(name: str, day: date) -> DayRates:
+    return fee_schedule(name).on(day)
+
+
+def _fees(rates: DayRates, side: OrderSide, notional: Decimal, *, first_fill: bool) -> FeeBreakdown:
+    brokerage = _paisa((rates.brokerage if first_fill else ZERO) + notional * rates.commission)
+    if rates.is_flat:
+        return FeeBreakdown(brokerage=brokerage)
+    exchange_charge = _paisa(notional * rates.exchange_charge)
+    regulator_fee = _paisa(notional * rates.regulator_fee)
+    return FeeBreakdown(
+        brokerage=brokerage,
+        transaction_tax=_paisa(notional * rates.transaction_tax) if side is OrderSide.SELL else ZERO,
+        exchange_charge=exchange_charge,
+        regulator_fee=regulator_fee,
+        stamp_duty=_paisa(notional * rates.stamp_duty) if side is OrderSide.BUY else ZERO,
+        service_tax=_paisa((brokerage + exchange_charge + regulator_fee) * rates.service_tax),
+    )
 
 
 def _rate(rates: Rates, on: date) -> Decimal:

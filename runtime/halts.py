@@ -46,4 +46,7 @@ class Halt(msgspec.Struct, frozen=True, kw_only=True):
 
 def covering(halts: Iterable[Halt], user_id: str, strategy_key: str) -> Halt | None:
     """The first of `halts` that stops the entries of this subscription."""
-    return next((halt for halt in halts if halt.target.covers(user_id, strategy_key)), None)
+    for halt in halts:
+        if halt.target.covers(user_id, strategy_key):
+            return halt
+    return None

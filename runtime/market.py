@@ -40,7 +40,7 @@ class Timeframe(StrEnum):
 
     @property
     def duration(self) -> timedelta:
-        return timedelta(minutes=_MINUTES[self])
+        return _DURATIONS[self]
 
 
 _MINUTES = {
@@ -53,6 +53,7 @@ _MINUTES = {
     Timeframe.H4: 240,
     Timeframe.D1: 1440,
 }
+_DURATIONS = {timeframe: timedelta(minutes=minutes) for timeframe, minutes in _MINUTES.items()}
 
 
 class InstrumentKind(StrEnum):
@@ -166,7 +167,7 @@ class Candle(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     volume: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.low <= min(self.open, self.close) <= max(self.open, self.close) <= self.high < _INFINITY:
+        if not (0.0 < self.low <= self.open <= self.high < _INFINITY and self.low <= self.close <= self.high):
             prices = (self.open, self.high, self.low, self.close)
             raise InvalidMarketData(
                 "open/high/low/close", prices, f"prices out of order or not positive in {self.instrument} {self.opened_at}"

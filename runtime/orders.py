@@ -137,12 +137,16 @@ def derive_order_id(user_id: str, slot: str, signal_id: str, leg: Leg, number: i
     """
     intent = "\x1f".join((user_id, slot, signal_id, leg, str(number)))
     bits = int.from_bytes(hashlib.blake2s(intent.encode(), digest_size=13).digest()) >> 4  # 100 of 104: 20 digits of 5
-    return "".join([_BASE32_PAIRS[bits >> shift & 1023] for shift in _PAIR_SHIFTS])
+    high, low, pairs = bits >> 50, bits & _LOW_HALF, _BASE32_PAIRS
+    return (
+        pairs[high >> 40] + pairs[high >> 30 & 1023] + pairs[high >> 20 & 1023] + pairs[high >> 10 & 1023] + pairs[high & 1023]
+        + pairs[low >> 40] + pairs[low >> 30 & 1023] + pairs[low >> 20 & 1023] + pairs[low >> 10 & 1023] + pairs[low & 1023]
+    )  # fmt: skip
 
 
 _BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _BASE32_PAIRS = [first + second for first in _BASE32 for second in _BASE32]
-_PAIR_SHIFTS = range(90, -1, -10)
+_LOW_HALF = (1 << 50) - 1
 
 
 def exposure_of(order: Order) -> Side:

@@ -214,6 +214,8 @@ def _fill_price(entry: _Entry, prices: _Prices) -> Decimal | None:
 
 def _slipped(last: Decimal, entry: _Entry) -> Decimal:
     """`last` moved against the trader, on the tick further from him, never below one tick."""
+    if not entry.slippage_percent:
+        return last
     buys, tick = entry.order.side is OrderSide.BUY, entry.order.instrument.tick_size
     slippage = last * entry.slippage_percent / _HUNDRED
     ticks = (last + slippage if buys else last - slippage) / tick

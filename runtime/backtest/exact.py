@@ -82,6 +82,7 @@ class ExactLane:
         on_fill: OnFill | None = None,
     ) -> None:
         self._candles, self._source, self._prices, self.book = candles, source, prices, book
+        self._seconds = candles.seconds
         self._skip, self._on_fill = skip, on_fill
         self._slipping = Slipping(spec.slippage, spec.seed)
         self._slippage_percent = spec.session.slippage_percent
@@ -112,7 +113,7 @@ class ExactLane:
     def follow(self, codes: Codes, row: int, start: int, stop: int) -> None:
         """Trade the rows [row, stop) of a stretch [start, stop) whose `codes` the source gave last."""
         while (row := self._next(row, stop, codes, start)) < stop:
-            self._candle(row, int(codes[row - start]))
+            self._candle(row, codes.item(row - start))
             row += 1
 
     def end(self, row: int) -> None:
@@ -150,15 +151,18 @@ class ExactLane:
         """Everything that happens on one candle, in order."""
         self.woken += 1
         self._row = row
-        if self._wake is not None or self._watched is not None or self.engine.state.orders:
-            opened_at, closes = self._opened_at(row), float(self._candles.opened_at[row] + self._candles.seconds)
+        orders = self.engine.state.orders
+        if self._wake is not None or self._watched is not None or orders:
+            opens = self._candles.opened_at.item(row)
+            opened_at = datetime.fromtimestamp(opens, UTC)
             self._stage = self._before_open
-            self._serve_timers(float(self._candles.opened_at[row]))
+            self._serve_timers(opens)
             self._stage = _Stage.OPEN
-            self._fill_resting(opened_at)
+            if orders:
+                self._fill_resting(opened_at)
             self._walk(opened_at)
             self._stage = self._at_close
-            self._serve_timers(closes)
+            self._serve_timers(opens + self._seconds)
         if code and self._is_news(code) and (signal := self._source.signal(row)) is not None:
             self._stage = self._at_close
             self._settle(self.engine.process(SignalArrived(ts=signal.ts, signal=signal)), signal.ts)
@@ -172,14 +176,14 @@ class ExactLane:
 
     def _walk(self, ts: datetime) -> None:
         """From the open to the extremes and the close, as far as anybody watches."""
-        if self._watched is None:
+        if self._watched is None or (self._below == -_INFINITY and self._above == _INFINITY):
             return
         columns = self._prices.columns(self._watched, self._row)
         at = self._row - columns.first
-        price = float(columns.open[at])
+        price = columns.open.item(at)
         if price <= self._below or price >= self._above:
             self._touch(price, ts)
-        low, high, close = float(columns.low[at]), float(columns.high[at]), float(columns.close[at])
+        low, high, close = columns.low.item(at), columns.high.item(at), columns.close.item(at)
         position = None if self._slot is None else self._slot.position
         rises = position is None or position.direction > 0
         for price in (low, high, close) if rises else (high, low, close):
@@ -209,8 +213,8 @@ class ExactLane:
             self._settle(self.engine.process(TimeAdvanced(ts=ts)), ts)
 
     def _fill_resting(self, ts: datetime) -> None:
-        orders = [live.order for live in self.engine.state.orders.values()]
-        for instrument in {order.instrument.id: order.instrument for order in orders}.values():
+        instruments = {live.order.instrument.id: live.order.instrument for live in self.engine.state.orders.values()}
+        for instrument in instruments.values():
             quote = self._quote(instrument)
             if quote is not None:
                 for event in self._exchange.on_quote(quote, ts):
@@ -225,8 +229,8 @@ class ExactLane:
             for effect in effects:
                 if isinstance(effect, SubmitOrder):
                     self.orders += 1
-                    quote = self._quote(effect.order.instrument)
-                    answers += self._exchange.submit(effect.order, quote, ts, slippage_percent=self._slippage_percent)
+                    order = effect.order
+                    answers += self._exchange.submit(order, self._quote(order.instrument), ts, slippage_percent=self._slippage_percent)
                 elif isinstance(effect, Watch):
                     self._watch(effect)
                 elif isinstance(effect, Unwatch):
@@ -237,7 +241,9 @@ class ExactLane:
                     answers += self._exchange.cancel(effect.order_id, ts)
                 else:
                     self._note(effect.event)
-            effects = [effect for event in answers for effect in self._apply(event)]
+            effects = []
+            for event in answers:
+                effects += self._apply(event)
 
     def _note(self, event: PublicEvent) -> None:
         if event.data["reason"] != SkipReason.SAME_SIDE:
@@ -276,15 +282,17 @@ class ExactLane:
     def _quote(self, instrument: Instrument) -> Quote | None:
         """The newest price of the instrument, None while only the next open can show it."""
         stage, row = self._stage, self._row
-        if stage is _Stage.TOUCH and instrument.id == self._touched[0]:
-            return self._slipping.quote(instrument, self._touched[1], row)
+        if stage is _Stage.UNSEEN:
+            return None
+        if stage is _Stage.TOUCH:
+            return self._slipping.quote(instrument, self._touched[1], row) if instrument.id == self._touched[0] else None
         if stage is _Stage.PREVIOUS_CLOSE:
             row -= 1
-        if stage in {_Stage.UNSEEN, _Stage.TOUCH} or row < 0:
-            return None
+            if row < 0:
+                return None
         columns = self._prices.columns(instrument, row)
         values = columns.open if stage is _Stage.OPEN else columns.close
-        return self._slipping.quote(instrument, float(values[row - columns.first]), row)
+        return self._slipping.quote(instrument, values.item(row - columns.first), row)
 
     # --- lookups ---
 
@@ -293,10 +301,10 @@ class ExactLane:
         return self.engine.state.slots.get(self._key)
 
     def _opened_at(self, row: int) -> datetime:
-        return datetime.fromtimestamp(int(self._candles.opened_at[row]), UTC)
+        return datetime.fromtimestamp(self._candles.opened_at.item(row), UTC)
 
     def _closed_at(self, row: int) -> datetime:
-        return datetime.fromtimestamp(int(self._candles.opened_at[row]) + self._candles.seconds, UTC)
+        return datetime.fromtimestamp(self._candles.opened_at.item(row) + self._seconds, UTC)
 
     def _row_closing_at(self, time: float) -> int:
         """The first row that closes at `time` or later."""

@@ -90,13 +90,14 @@ class TradingEngine:
     `told`: the public events that anybody listens to, None for all. The others are counted in `state.seq` and not composed.
     """
 
-    __slots__ = ("_config", "_subscriptions", "_told", "state")
+    __slots__ = ("_config", "_day", "_subscriptions", "_told", "_ts", "state")
 
     def __init__(self, state: EngineState, *, told: Collection[EventType] | None = None) -> None:
         self.state = state
         self._told = told
         self._config: SessionConfig | None = None
         self._subscriptions: Mapping[str, Subscription] = {}
+        self._ts, self._day = _EPOCH, _EPOCH.date()
 
     def process(self, event: EngineInput) -> list[Effect]:
         """Apply one input. The caller makes it durable before it acts on the effects."""
@@ -129,7 +130,9 @@ class TradingEngine:
         config = self.state.config
         if config is not self._config:
             self._config, self._subscriptions = config, {subscription.key: subscription for subscription in config.subscriptions}
-        return Turn(self.state, ts, ts.astimezone(IST).date(), self._subscriptions, self._told)
+        if ts is not self._ts:  # an order's submission, acceptance and fill come in one breath, at one time
+            self._ts, self._day = ts, ts.astimezone(IST).date()
+        return Turn(self.state, ts, self._day, self._subscriptions, self._told)
 
 
 _COMMANDS = frozenset(

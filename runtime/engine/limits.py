@@ -73,8 +73,9 @@ def may_go_on(turn: Turn, slot: Slot, entry: Entry) -> bool:
 
 def risk_denies(turn: Turn, signal: Signal, *, price: Decimal, stop: Decimal | None, quantity: Decimal) -> str | None:
     state, instrument = turn.state, signal.instrument
-    if any(order.status is OrderStatus.UNKNOWN and order.order.instrument.id == instrument.id for order in state.orders.values()):
-        return f"the outcome of an earlier order of {instrument.id} is unknown"
+    for order in state.orders.values():
+        if order.status is OrderStatus.UNKNOWN and order.order.instrument.id == instrument.id:
+            return f"the outcome of an earlier order of {instrument.id} is unknown"
     heat = ZERO
     if turn.limits.max_portfolio_heat is not None:
         direction = 1 if signal.entry_side is OrderSide.BUY else -1

@@ -24,9 +24,10 @@ UNKNOWN_LEG_PATIENCE = timedelta(seconds=4)
 def advance(turn: Turn, slot: Slot) -> None:
     """Send what can leave now; what cannot sets `slot.wake_at` or waits for an order event."""
     slot.wake_at = None
-    for order in turn.live(slot):
-        if order.cancel_requested and not order.cancel_sent:
-            turn.cancel(order)
+    if slot.order_ids:
+        for order in turn.live(slot):
+            if order.cancel_requested and not order.cancel_sent:
+                turn.cancel(order)
     if slot.exit_reason is not None:
         _leave(turn, slot)
         return
@@ -69,7 +70,8 @@ def _leave(turn: Turn, slot: Slot) -> None:
     """
     if slot.retry_at is not None and slot.retry_at <= turn.ts:
         slot.retry_at = None
-    turn.cancel_entry(slot)
+    if slot.entry is not None:
+        turn.cancel_entry(slot)
     position = slot.position
     waits, closing = False, ZERO
     for order in turn.live(slot):

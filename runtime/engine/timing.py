@@ -26,9 +26,12 @@ def next_wake(turn: Turn) -> datetime | None:
     """The earliest time at which this engine has something to do without being told."""
     earliest: datetime | None = None
     for slot in turn.state.slots.values():
-        for due in (slot.retry_at, slot.wake_at, slot.deadline if slot.exit_reason is None else None):
-            if due is not None and (earliest is None or due < earliest):
-                earliest = due
+        if slot.retry_at is not None and (earliest is None or slot.retry_at < earliest):
+            earliest = slot.retry_at
+        if slot.wake_at is not None and (earliest is None or slot.wake_at < earliest):
+            earliest = slot.wake_at
+        if slot.deadline is not None and slot.exit_reason is None and (earliest is None or slot.deadline < earliest):
+            earliest = slot.deadline
     return earliest
 
 

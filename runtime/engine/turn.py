@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
@@ -42,7 +42,10 @@ class Turn:
         self.tell(event_type, lambda: data)
 
     def emit_order(self, event_type: EventType, order: Order, **more: object) -> None:
-        self.tell(event_type, partial(_order_facts, order, more))
+        if self._told is None or event_type in self._told:
+            self.tell(event_type, partial(_order_facts, order, more))
+        else:
+            self.state.seq += 1
 
     def emit_position(self, event_type: EventType, slot: str, position: Position, **more: object) -> None:
         if self._told is None or event_type in self._told:
@@ -161,10 +164,12 @@ class Turn:
     def limits(self) -> RiskLimits:
         return self.state.config.risk
 
-    def live(self, slot: Slot) -> Iterator[OrderState]:
+    def live(self, slot: Slot) -> Sequence[OrderState]:
         """The slot's orders that are not final, oldest first."""
+        if not slot.order_ids:
+            return ()
         orders = self.state.orders
-        return (orders[order_id] for order_id in slot.order_ids)
+        return [orders[order_id] for order_id in slot.order_ids]
 
     def protection(self, slot: Slot) -> Protection:
         """A position whose subscription is gone keeps the protection it had, else the default one."""

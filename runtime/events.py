@@ -235,7 +235,7 @@ class SessionRecovered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     epoch: int
 
 
-class SignalArrived(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class SignalArrived(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """A signal as it reached the trader, at venue time `ts`. `last_price`: the contract's last trade then, where it is known."""
 
     ts: datetime
@@ -250,7 +250,7 @@ class SuspendSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     reason: str
 
 
-class PriceTouched(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class PriceTouched(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """A quote of `instrument` reached a level that the engine had asked to watch for `slot`."""
 
     ts: datetime
@@ -268,7 +268,7 @@ class LossLimitTouched(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     marks: dict[InstrumentId, float]
 
 
-class TimeAdvanced(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class TimeAdvanced(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """The clock reached the time of the engine's last `WakeAt`."""
 
     ts: datetime
@@ -356,17 +356,17 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True):
         return PublicEvent(event_id=event_id, seq=self.seq, type=self.type, user_id=self.user_id, ts=ts, data=self.facts())
 
 
-class SubmitOrder(msgspec.Struct, frozen=True):
+class SubmitOrder(msgspec.Struct, frozen=True, gc=False):
     """Send `order` once."""
 
     order: Order
 
 
-class CancelOrder(msgspec.Struct, frozen=True):
+class CancelOrder(msgspec.Struct, frozen=True, gc=False):
     order_id: str
 
 
-class Watch(msgspec.Struct, frozen=True, kw_only=True):
+class Watch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Wake `slot` when a price of `instrument` is at or below `low`, or at or above `high`. Replaces its earlier watch."""
 
     slot: str
@@ -375,11 +375,11 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     high: float | None
 
 
-class Unwatch(msgspec.Struct, frozen=True):
+class Unwatch(msgspec.Struct, frozen=True, gc=False):
     slot: str
 
 
-class WakeAt(msgspec.Struct, frozen=True):
+class WakeAt(msgspec.Struct, frozen=True, gc=False):
     """Send `TimeAdvanced` once the clock reaches `ts` (None: no wake-up wanted). Replaces the earlier one."""
 
     ts: datetime | None

@@ -30,7 +30,7 @@ NO_FEES = "none"
 _FLAT = "flat:"
 
 
-class FeeBreakdown(msgspec.Struct, frozen=True, kw_only=True):
+class FeeBreakdown(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Account currency, each component rounded to 0.01 half up, as a contract note shows it."""
 
     brokerage: Decimal = ZERO
@@ -72,7 +72,7 @@ class FeeSchedule(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class DayRates(msgspec.Struct, frozen=True, kw_only=True):
+class DayRates(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A schedule as of one day. `is_flat`: it knows no charge but brokerage and commission."""
 
     brokerage: Decimal

@@ -150,7 +150,7 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
     feed_up: bool = True
 
 
-class Candle(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Candle(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """A closed candle. A candle still being built is never a `Candle`.
 
     Prices are in the instrument's quote currency; `volume` in units traded (None where the venue reports none, as on an

@@ -45,7 +45,7 @@ class Leg(StrEnum):
     TARGET = "TARGET"
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One intent to trade, as sent to a broker. `order_id` is derived, see `derive_order_id`; quantity in units.
 
     `mode` says where it goes: to the paper exchange, or to the account at the session's broker.
@@ -67,13 +67,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: datetime
 
 
-class OrderAccepted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class OrderAccepted(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     ts: datetime
     order_id: str
     broker_order_id: str
 
 
-class OrderRejected(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class OrderRejected(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """The broker's definite no."""
 
     ts: datetime
@@ -81,7 +81,7 @@ class OrderRejected(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     reason: str
 
 
-class OrderFilled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class OrderFilled(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """One execution, partial or final. `fill_id` is unique per order, so that a repeated report is applied once."""
 
     ts: datetime
@@ -91,13 +91,13 @@ class OrderFilled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     price: Decimal
 
 
-class OrderCancelled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class OrderCancelled(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     ts: datetime
     order_id: str
     reason: str = ""
 
 
-class OrderUnknown(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class OrderUnknown(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """The broker's answer was lost: the order may or may not exist."""
 
     ts: datetime
@@ -105,7 +105,7 @@ class OrderUnknown(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     reason: str
 
 
-class OrderAbsent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class OrderAbsent(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """The broker's own books prove that the order never existed."""
 
     ts: datetime

@@ -158,7 +158,7 @@ class PaperExchange:
             self._finished.popitem(last=False)
 
 
-class _Entry(msgspec.Struct, kw_only=True):
+class _Entry(msgspec.Struct, kw_only=True, gc=False):
     """An order in the book and all that was reported of it. `triggered`: a stop that has become a market order."""
 
     order: Order
@@ -168,7 +168,7 @@ class _Entry(msgspec.Struct, kw_only=True):
     triggered: bool = False
 
 
-class _Prices(msgspec.Struct, frozen=True):
+class _Prices(msgspec.Struct, frozen=True, gc=False):
     """A quote on the instrument's tick: the last price, and what a buyer pays and a seller gets where the quote shows it."""
 
     last: Decimal

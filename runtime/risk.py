@@ -43,7 +43,7 @@ class OrderWindow(msgspec.Struct, kw_only=True):
             self.recent.pop(0)
 
 
-class Exposure(msgspec.Struct, frozen=True, kw_only=True):
+class Exposure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Positions with all that working entries may still add: of an UNKNOWN order too, until it is settled.
 
     `notional` at entry prices; `heat` is what is lost if every stop is hit, at entry prices and before fees.

@@ -30,7 +30,7 @@ class OrderSide(StrEnum):
         return OrderSide.SELL if self is OrderSide.BUY else OrderSide.BUY
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
+class Target(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a strategy wants after a candle. A target, not an order: it says where to be, never how to get there.
 
     `direction` is the strategy's own word (`BUY_CALL`, `BUY_PUT`, `LONG`, …); `price` the underlying's price it looked at.
@@ -54,7 +54,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     context: dict[str, float | str | None] = {}
 
 
-class Signal(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+class Signal(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, gc=False):
     """A target as published to every subscriber of `strategy_key`.
 
     `signal_id` derives from strategy key and candle time, so that the same decision found twice is one signal.

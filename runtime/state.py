@@ -32,7 +32,7 @@ class SlotPhase(StrEnum):
     EXITING = "EXITING"
 
 
-class OrderState(msgspec.Struct, kw_only=True):
+class OrderState(msgspec.Struct, kw_only=True, gc=False):
     """An order that is not final yet, and what has been done of it.
 
     `cancel_requested`: it is to be cancelled; `cancel_sent`: the order rate has let that leave.
@@ -52,7 +52,7 @@ class OrderState(msgspec.Struct, kw_only=True):
         return self.order.quantity - self.filled
 
 
-class Position(msgspec.Struct, kw_only=True):
+class Position(msgspec.Struct, kw_only=True, gc=False):
     """`side` is exposure to the underlying, `entry_side` what was done in `instrument`. Levels are prices of the instrument.
 
     `cost` is what the open quantity was entered for, exactly; `entry_price` the average for people and levels.
@@ -89,7 +89,7 @@ class Position(msgspec.Struct, kw_only=True):
         return (price * self.quantity - self.cost) * self.direction
 
 
-class Entry(msgspec.Struct, kw_only=True):
+class Entry(msgspec.Struct, kw_only=True, gc=False):
     """An entry under way: its signal, what it was sized with, and what of it has not been sent yet.
 
     Its orders are `slices` of at most the instrument's freeze quantity each.

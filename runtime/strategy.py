@@ -16,7 +16,7 @@ from runtime.signals import Target
 ParameterValue: TypeAlias = str | int | float | bool | list[str]
 
 
-class MarketContext(msgspec.Struct, frozen=True, kw_only=True):
+class MarketContext(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a strategy may know besides the candle; all of it as of the candle's close, never later.
 
     `volume` is what was traded in the candle's time: of the instrument itself or, on an index, of its near-month future (None

@@ -50,6 +50,8 @@ END_OF_DATA = "END_OF_DATA"
 _INFINITY = float("inf")
 _SIDES = {Side.LONG: 1, Side.SHORT: -1, Side.FLAT: 0}
 _IST_SECONDS = 19_800
+_FINISHED_ORDERS_MAX = 64
+"""Nothing is ever submitted twice here, so that the exchange need not remember long."""
 _TOLD = frozenset({EventType.SIGNAL_SKIPPED})
 
 OnFill: TypeAlias = Callable[[OrderFilled, Order], None]
@@ -89,7 +91,7 @@ class ExactLane:
         optimistic = spec.fill is FillModel.CLOSE
         self._before_open = _Stage.PREVIOUS_CLOSE if optimistic else _Stage.UNSEEN
         self._at_close = _Stage.CLOSE if optimistic else _Stage.UNSEEN
-        self._exchange = PaperExchange()
+        self._exchange = PaperExchange(finished_orders_max=_FINISHED_ORDERS_MAX)
         self.engine = TradingEngine(EngineState(user_id=spec.user_id), told=_TOLD)
         self._config, self._key, self._instrument = spec.session, spec.subscription.key, spec.instrument
         self._below, self._above = -_INFINITY, _INFINITY

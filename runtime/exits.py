@@ -125,6 +125,8 @@ def expiry_exit(protection: Protection, instrument: Instrument) -> datetime | No
 
 def clock_exit(protection: Protection, instrument: Instrument, since: datetime) -> tuple[datetime, ExitReason] | None:
     """When the clock closes what was opened at `since`, and by which rule: the earliest, and of two at once the expiry."""
+    if protection.square_off is None and protection.max_hold is None and protection.min_days_to_expiry is None:
+        return None
     due: list[tuple[datetime, ExitReason]] = []
     expiry = expiry_exit(protection, instrument)
     if expiry is not None:

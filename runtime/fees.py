@@ -139,7 +139,8 @@ def order_fees(name: str, side: OrderSide, price: Decimal, quantity: Decimal, *,
     """Total of `fees` under the schedule called `name`."""
     if name == NO_FEES:
         return _NOTHING
-    return _fees(_rates_on(name, on), side, price * quantity, first_fill=first_fill).total
+    rates, notional = _rates_on(name, on), price * quantity
+    return _brokerage(rates, notional, first_fill) if rates.is_flat else _fees(rates, side, notional, first_fill=first_fill).total
 
 
 @lru_cache(maxsize=64)  # every fill of a day asks for the same ones
@@ -148,7 +149,7 @@ def _rates_on(name: str, day: date) -> DayRates:
 
 
 def _fees(rates: DayRates, side: OrderSide, notional: Decimal, *, first_fill: bool) -> FeeBreakdown:
-    brokerage = _paisa((rates.brokerage if first_fill else ZERO) + notional * rates.commission)
+    brokerage = _brokerage(rates, notional, first_fill)
     if rates.is_flat:
         return FeeBreakdown(brokerage=brokerage)
     exchange_charge = _paisa(notional * rates.exchange_charge)
@@ -161,6 +162,11 @@ def _fees(rates: DayRates, side: OrderSide, notional: Decimal, *, first_fill: bo
         stamp_duty=_paisa(notional * rates.stamp_duty) if side is OrderSide.BUY else ZERO,
         service_tax=_paisa((brokerage + exchange_charge + regulator_fee) * rates.service_tax),
     )
+
+
+def _brokerage(rates: DayRates, notional: Decimal, first_fill: bool) -> Decimal:  # noqa: FBT001
+    charged = notional * rates.commission
+    return (charged + rates.brokerage if first_fill else charged).quantize(PAISA, ROUND_HALF_UP)
 
 
 def _rate(rates: Rates, on: date) -> Decimal:

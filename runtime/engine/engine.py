@@ -108,7 +108,7 @@ class TradingEngine:
         if turn.day != state.day:
             _roll_day(turn)
         _HANDLERS[kind](turn, event)
-        turn.wake_at(timing.next_wake(turn))
+        timing.ask_to_wake(turn)
         return turn.effects
 
     def has_seen(self, signal: Signal) -> bool:

@@ -105,7 +105,8 @@ def _on_late_fill(turn: Turn, order: OrderState, fill: OrderFilled) -> None:
 def _book(turn: Turn, slot: Slot, order: OrderState, fill: OrderFilled) -> tuple[Decimal, Decimal]:
     """Count the fill and say so; its quantity, never more than was ordered, and its fee."""
     state, intent = turn.state, order.order
-    quantity = min(fill.quantity, order.remaining)
+    remaining = order.remaining
+    quantity = fill.quantity if fill.quantity <= remaining else remaining
     fee = order_fees(state.config.fees, intent.side, fill.price, quantity, on=turn.day, first_fill=not order.fill_ids)
     order.fill_ids.append(fill.fill_id)
     order.filled += quantity
@@ -155,7 +156,7 @@ def _end_entry(turn: Turn, slot: Slot, *, refused: bool) -> None:
         return
     if refused:
         slot.entry.unsent = ZERO
-    if slot.entry.unsent == 0 and not any(order.order.leg is Leg.ENTRY for order in turn.live(slot)):
+    if slot.entry.unsent == 0 and not any([order.order.leg is Leg.ENTRY for order in turn.live(slot)]):
         slot.entry = None
 
 

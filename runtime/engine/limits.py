@@ -56,8 +56,7 @@ def slot_refuses(turn: Turn, slot: Slot, subscription: Subscription, signal: Sig
     protection = subscription.protection
     if protection.square_off is not None and exchange_time(signal.instrument, turn.ts).time() >= protection.square_off:
         return SkipReason.MARKET_CLOSED, f"square-off time {protection.square_off:%H:%M} has passed"
-    expiry = expiry_exit(protection, signal.instrument)
-    if expiry is not None and turn.ts >= expiry:
+    if (expiry := expiry_exit(protection, signal.instrument)) is not None and turn.ts >= expiry:
         return SkipReason.EXPIRY, f"min_days_to_expiry {protection.min_days_to_expiry}, expiry {signal.instrument.expiry}"
     if slot.last_entry_at is not None and turn.ts - slot.last_entry_at < subscription.cooldown:
         return SkipReason.COOLDOWN, f"last entry {slot.last_entry_at.isoformat()}, cooldown {subscription.cooldown}"

@@ -70,6 +70,8 @@ def _leave(turn: Turn, slot: Slot) -> None:
     """
     if slot.retry_at is not None and slot.retry_at <= turn.ts:
         slot.retry_at = None
+    if slot.is_blank:
+        return
     if slot.entry is not None:
         turn.cancel_entry(slot)
     position = slot.position

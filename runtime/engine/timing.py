@@ -8,7 +8,7 @@ from runtime.engine.entering import move_on
 from runtime.engine.leaving import request_exit
 from runtime.engine.sending import advance
 from runtime.engine.turn import Turn
-from runtime.events import ExitReason
+from runtime.events import ExitReason, WakeAt
 from runtime.exits import clock_exit
 from runtime.state import Slot
 
@@ -22,8 +22,8 @@ def on_time(turn: Turn) -> None:
             request_exit(turn, slot, _clock_rule(turn, slot))
 
 
-def next_wake(turn: Turn) -> datetime | None:
-    """The earliest time at which this engine has something to do without being told."""
+def ask_to_wake(turn: Turn) -> None:
+    """At the earliest time at which this engine has something to do without being told."""
     earliest: datetime | None = None
     for slot in turn.state.slots.values():
         if slot.retry_at is not None and (earliest is None or slot.retry_at < earliest):
@@ -32,7 +32,9 @@ def next_wake(turn: Turn) -> datetime | None:
             earliest = slot.wake_at
         if slot.deadline is not None and slot.exit_reason is None and (earliest is None or slot.deadline < earliest):
             earliest = slot.deadline
-    return earliest
+    if earliest != turn.state.wake_at:
+        turn.state.wake_at = earliest
+        turn.effects.append(WakeAt(earliest))
 
 
 def _is_due(at: datetime | None, now: datetime) -> bool:

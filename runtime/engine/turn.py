@@ -8,7 +8,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
 
-from runtime.events import CancelOrder, Effect, EventType, Publish, SubmitOrder, Unwatch, WakeAt, Watch
+import msgspec
+
+from runtime.events import CancelOrder, Effect, EventType, Publish, SubmitOrder, Unwatch, Watch
 from runtime.exits import clock_exit, watch_levels
 from runtime.market import Instrument
 from runtime.orders import Leg, Order, OrderType, derive_order_id
@@ -17,24 +19,19 @@ from runtime.signals import OrderSide
 from runtime.state import ZERO, EngineState, OrderState, Position, Slot
 
 
-class Turn:
+class Turn(msgspec.Struct):
     """Effects are in the order in which they must happen; nothing has happened yet when the turn ends.
 
     `day` is the exchange date of `ts` in India; `subscriptions` are the session's, by key; `told` the public events that
     anybody listens to, None for all.
     """
 
-    __slots__ = ("_told", "day", "effects", "state", "subscriptions", "ts")
-
-    def __init__(
-        self, state: EngineState, ts: datetime, day: date, subscriptions: Mapping[str, Subscription], told: Collection[EventType] | None
-    ) -> None:
-        self._told = told
-        self.state = state
-        self.ts = ts
-        self.day = day
-        self.subscriptions = subscriptions
-        self.effects: list[Effect] = []
+    state: EngineState
+    ts: datetime
+    day: date
+    subscriptions: Mapping[str, Subscription]
+    told: Collection[EventType] | None
+    effects: list[Effect] = []
 
     # --- what the user hears ---
 
@@ -42,13 +39,13 @@ class Turn:
         self.tell(event_type, lambda: data)
 
     def emit_order(self, event_type: EventType, order: Order, **more: object) -> None:
-        if self._told is None or event_type in self._told:
+        if self.told is None or event_type in self.told:
             self.tell(event_type, partial(_order_facts, order, more))
         else:
             self.state.seq += 1
 
     def emit_position(self, event_type: EventType, slot: str, position: Position, **more: object) -> None:
-        if self._told is None or event_type in self._told:
+        if self.told is None or event_type in self.told:
             self.tell(event_type, partial(_position_facts, slot, copy.copy(position), more))
         else:
             self.state.seq += 1
@@ -57,7 +54,7 @@ class Turn:
         """`facts` is called when the event is read; what nobody listens to is counted only."""
         state = self.state
         state.seq += 1
-        if self._told is not None and event_type not in self._told:
+        if self.told is not None and event_type not in self.told:
             return
         self.effects.append(Publish(user_id=state.user_id, seq=state.seq, type=event_type, ts=self.ts, facts=facts))
 
@@ -140,11 +137,6 @@ class Turn:
             return
         low, high = watch_levels(position, self._loss_level(position))
         self.effects.append(Watch(slot=slot.key, instrument=position.instrument.id, low=low, high=high))
-
-    def wake_at(self, ts: datetime | None) -> None:
-        if ts != self.state.wake_at:
-            self.state.wake_at = ts
-            self.effects.append(WakeAt(ts))
 
     def set_deadline(self, slot: Slot) -> None:
         """When the clock closes this slot's position, or the entry that is to become one."""

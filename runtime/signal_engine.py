@@ -115,43 +115,49 @@ class SignalEngine:
                 case StrategyFailed() as failure:
                     outcomes.append(failure)
                 case Target() as target:
-                    signal = self._signal(running, target, candle, context)
-                    if signal is not None:
+                    signal = signal_of(running.spec, running.key, target, candle, context, self._instruments[candle.instrument])
+                    if signal is None:
+                        self.untradable += 1
+                    else:
                         outcomes.append(signal)
                 case None:
                     pass
         return outcomes
 
-    def _signal(self, running: _Running, target: Target, candle: Candle, context: MarketContext) -> Signal | None:
-        instrument = target.instrument or self._instruments[candle.instrument]
-        if instrument.kind is InstrumentKind.INDEX:
-            self.untradable += 1
-            return None
-        quote = context.quotes.get(instrument.id) if target.instrument is None else None  # traded itself: its own newest prices
-        sold = target.side is Side.SHORT and instrument.kind is not InstrumentKind.OPTION
-        return Signal(
-            signal_id=f"{running.key}:{_stamp(candle.opened_at.astimezone(UTC))}",
-            strategy_key=running.key,
-            strategy=running.spec.strategy,
-            underlying=candle.instrument,
-            timeframe=candle.timeframe,
-            side=target.side,
-            direction=target.direction or target.side.value,
-            rule=target.rule,
-            reason=target.reason,
-            price=target.price,
-            instrument=instrument,
-            entry_side=OrderSide.SELL if sold else OrderSide.BUY,
-            contract_price=target.contract_price if target.instrument else target.contract_price or candle.close,
-            contract_bid=quote.bid if quote is not None and target.contract_bid is None else target.contract_bid,
-            contract_ask=quote.ask if quote is not None and target.contract_ask is None else target.contract_ask,
-            stop=target.stop,
-            target=target.target,
-            atr=target.atr,
-            candle_time=candle.opened_at,
-            ts=_closed_at(candle, context),
-            context=target.context,
-        )
+
+def signal_of(spec: StrategySpec, key: str, target: Target, candle: Candle, context: MarketContext, own: Instrument) -> Signal | None:
+    """What `target` says to the subscribers of `spec` (whose key is `key`); `own` is the candle's instrument.
+
+    None: it names no contract, and the candle's own instrument is an index.
+    """
+    instrument = target.instrument or own
+    if instrument.kind is InstrumentKind.INDEX:
+        return None
+    quote = context.quotes.get(instrument.id) if target.instrument is None else None  # traded itself: its own newest prices
+    sold = target.side is Side.SHORT and instrument.kind is not InstrumentKind.OPTION
+    return Signal(
+        signal_id=f"{key}:{_stamp(candle.opened_at.astimezone(UTC))}",
+        strategy_key=key,
+        strategy=spec.strategy,
+        underlying=candle.instrument,
+        timeframe=candle.timeframe,
+        side=target.side,
+        direction=target.direction or target.side.value,
+        rule=target.rule,
+        reason=target.reason,
+        price=target.price,
+        instrument=instrument,
+        entry_side=OrderSide.SELL if sold else OrderSide.BUY,
+        contract_price=target.contract_price if target.instrument else target.contract_price or candle.close,
+        contract_bid=quote.bid if quote is not None and target.contract_bid is None else target.contract_bid,
+        contract_ask=quote.ask if quote is not None and target.contract_ask is None else target.contract_ask,
+        stop=target.stop,
+        target=target.target,
+        atr=target.atr,
+        candle_time=candle.opened_at,
+        ts=_closed_at(candle, context),
+        context=target.context,
+    )
 
 
 def _closed_at(candle: Candle, context: MarketContext) -> datetime:

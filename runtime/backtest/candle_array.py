@@ -129,12 +129,12 @@ class CandleArray(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return Candle(
             instrument=self.instrument,
             timeframe=self.timeframe,
-            opened_at=datetime.fromtimestamp(int(self.opened_at[row]), self.zone),
-            open=float(self.open[row]),
-            high=float(self.high[row]),
-            low=float(self.low[row]),
-            close=float(self.close[row]),
-            volume=None if self.volume is None else float(self.volume[row]),
+            opened_at=datetime.fromtimestamp(self.opened_at.item(row), self.zone),
+            open=self.open.item(row),
+            high=self.high.item(row),
+            low=self.low.item(row),
+            close=self.close.item(row),
+            volume=None if self.volume is None else self.volume.item(row),
         )
 
 

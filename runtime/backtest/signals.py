@@ -16,7 +16,7 @@ from runtime.compiled import compiled
 from runtime.kernel_strategy import FLAT_CODE, KernelStrategy
 from runtime.market import Candle, Instrument
 from runtime.session import Subscription
-from runtime.signal_engine import SignalEngine, StrategyFailed, StrategySpec
+from runtime.signal_engine import SignalEngine, StrategyFailed, StrategySpec, signal_of
 from runtime.signals import Side, Signal, Target
 from runtime.strategy import MarketContext, Strategy
 
@@ -67,7 +67,8 @@ class PythonSignals:
         self, strategy: Strategy, candles: CandleArray, contexts: Contexts, subscription: Subscription, traded: Instrument
     ) -> None:
         self._candles, self._contexts = candles, contexts
-        self._engine = _signal_engine(strategy, _spec(subscription), traded)
+        self._engine = SignalEngine(lambda _name, _parameters: strategy, {traded.id: traded})
+        self._engine.add(_spec(subscription))
         self._signals: dict[int, Signal] = {}
         self.failure: str | None = None
 
@@ -95,10 +96,8 @@ class KernelSignals:
         self, strategy: KernelStrategy, candles: CandleArray, contexts: Contexts, subscription: Subscription, traded: Instrument
     ) -> None:
         self._strategy, self._candles, self._contexts = strategy, candles, contexts
-        self._voice = _Voice(strategy)
-        self._spec = _spec(subscription)
-        self._engine = _signal_engine(self._voice, self._spec, traded)
-        self._newest = -1
+        self._spec, self._traded = _spec(subscription), traded
+        self._key = self._spec.key
         self._step, self._run = compiled(type(strategy).step), compiled(run_steps)
         self._state = np.zeros(strategy.state_size)
         self._first = 0
@@ -132,20 +131,17 @@ class KernelSignals:
         return self._codes[: last - first]
 
     def signal(self, row: int) -> Signal | None:
-        at = row - self._first
-        if row <= self._newest:  # asked by another user of a fleet: the engine is to forget that it was further
-            self._engine.remove(self._spec.key)
-            self._engine.add(self._spec)
-        self._newest = row
-        candle = self._candles.candle(row)
-        self._voice.say(int(self._codes[at]), self._values[at].tolist())
-        outcomes = self._engine.on_candle(candle, self._contexts.at(row, candle))
-        for outcome in outcomes:
-            if isinstance(outcome, StrategyFailed):
-                self.failure = f"{outcome.candle_time}: {outcome.error}"
-                return None
-            return outcome
-        return None
+        at, candle = row - self._first, self._candles.candle(row)
+        code = self._codes.item(at)
+        if not code or self.failure is not None:
+            return None
+        context = self._contexts.at(row, candle)
+        try:
+            target = self._strategy.explain(code, self._values[at].tolist(), candle, context)
+        except Exception as error:  # noqa: BLE001 - a strategy is foreign code: what it raises is told at the end of the run
+            self.failure = f"{candle.opened_at}: {type(error).__name__}: {error}"
+            return None
+        return signal_of(self._spec, self._key, target, candle, context, self._traded)
 
 
 class SharedSignals:
@@ -169,26 +165,6 @@ class SharedSignals:
         return self._signals[row]
 
 
-class _Voice:
-    """Says on a candle what the kernel has decided on it."""
-
-    name: ClassVar[str] = "kernel"
-
-    def __init__(self, strategy: KernelStrategy) -> None:
-        self._strategy = strategy
-        self._code = 0
-        self._values: list[float] = []
-
-    def say(self, code: int, values: list[float]) -> None:
-        self._code, self._values = code, values
-
-    def on_candle(self, candle: Candle, context: MarketContext) -> Target | None:
-        return self._strategy.explain(self._code, self._values, candle, context) if self._code else None
-
-    def describe(self) -> dict[str, float | str | None]:
-        return self._strategy.described(self._values)
-
-
 def _spec(subscription: Subscription) -> StrategySpec:
     return StrategySpec(
         strategy=subscription.strategy,
@@ -196,12 +172,6 @@ def _spec(subscription: Subscription) -> StrategySpec:
         instrument=subscription.instrument,
         timeframe=subscription.timeframe,
     )
-
-
-def _signal_engine(strategy: Strategy, spec: StrategySpec, traded: Instrument) -> SignalEngine:
-    engine = SignalEngine(lambda _name, _parameters: strategy, {traded.id: traded})
-    engine.add(spec)
-    return engine
 
 
 _CODES: Mapping[Side, int] = {Side.LONG: 1, Side.SHORT: -1, Side.FLAT: FLAT_CODE}

@@ -156,7 +156,7 @@ def _end_entry(turn: Turn, slot: Slot, *, refused: bool) -> None:
         return
     if refused:
         slot.entry.unsent = ZERO
-    if slot.entry.unsent == 0 and not any([order.order.leg is Leg.ENTRY for order in turn.live(slot)]):
+    if slot.entry.unsent == 0 and not any(order.order.leg is Leg.ENTRY for order in turn.live(slot)):
         slot.entry = None
 
 

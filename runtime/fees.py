@@ -164,7 +164,7 @@ def _fees(rates: DayRates, side: OrderSide, notional: Decimal, *, first_fill: bo
     )
 
 
-def _brokerage(rates: DayRates, notional: Decimal, first_fill: bool) -> Decimal:  # noqa: FBT001
+def _brokerage(rates: DayRates, notional: Decimal, first_fill: bool) -> Decimal:
     charged = notional * rates.commission
     return (charged + rates.brokerage if first_fill else charged).quantize(PAISA, ROUND_HALF_UP)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from math import nan
-from typing import ClassVar, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,11 @@ from runtime.backtest.contexts import Contexts
 from runtime.backtest.scan import run_steps
 from runtime.compiled import compiled
 from runtime.kernel_strategy import FLAT_CODE, KernelStrategy
-from runtime.market import Candle, Instrument
+from runtime.market import Instrument
 from runtime.session import Subscription
 from runtime.signal_engine import SignalEngine, StrategyFailed, StrategySpec, signal_of
-from runtime.signals import Side, Signal, Target
-from runtime.strategy import MarketContext, Strategy
+from runtime.signals import Side, Signal
+from runtime.strategy import Strategy
 
 Codes: TypeAlias = NDArray[np.int8]
 """Per candle: 0 nothing, above 0 LONG, below SHORT, `FLAT_CODE` out."""

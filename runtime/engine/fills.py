@@ -106,7 +106,7 @@ def _book(turn: Turn, slot: Slot, order: OrderState, fill: OrderFilled) -> tuple
     """Count the fill and say so; its quantity, never more than was ordered, and its fee."""
     state, intent = turn.state, order.order
     remaining = order.remaining
-    quantity = fill.quantity if fill.quantity <= remaining else remaining
+    quantity = min(fill.quantity, remaining)
     fee = order_fees(state.config.fees, intent.side, fill.price, quantity, on=turn.day, first_fill=not order.fill_ids)
     order.fill_ids.append(fill.fill_id)
     order.filled += quantity

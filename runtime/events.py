@@ -52,26 +52,6 @@ class EventType(StrEnum):
     HEARTBEAT = "HEARTBEAT"
 
 
-class SkipReason(StrEnum):
-    """Why a signal led to no entry for this user."""
-
-    COOLDOWN = "cooldown"
-    RISK_LIMIT = "risk_limit"
-    MARKET_CLOSED = "market_closed"
-    PAUSED = "paused"
-    HALTED = "halted"
-    SAME_SIDE = "same_side"
-    FLAT = "flat"
-    STALE = "stale"
-    SIZE_ZERO = "size_zero"
-    NOT_RUNNING = "not_running"
-    SUPERSEDED = "superseded"
-    INVALID = "invalid"
-    EXPIRY = "expiry"
-    NO_ATR = "no_atr"
-    DUPLICATE = "duplicate"
-
-
 class ExitReason(StrEnum):
     SL = "SL"
     TP = "TP"

@@ -1,4 +1,4 @@
-"""Current exposure against target exposure: the whole decision table."""
+"""Current exposure against target exposure: the whole decision table, and why a target is not followed."""
 
 from __future__ import annotations
 
@@ -31,3 +31,23 @@ _TABLE: Mapping[tuple[Side, Side], Decision] = {
 
 def reconcile(*, current: Side, target: Side) -> Decision:
     return _TABLE[current, target]
+
+
+class SkipReason(StrEnum):
+    """Why a signal led to no entry for this user."""
+
+    COOLDOWN = "cooldown"
+    RISK_LIMIT = "risk_limit"
+    MARKET_CLOSED = "market_closed"
+    PAUSED = "paused"
+    HALTED = "halted"
+    SAME_SIDE = "same_side"
+    FLAT = "flat"
+    STALE = "stale"
+    SIZE_ZERO = "size_zero"
+    NOT_RUNNING = "not_running"
+    SUPERSEDED = "superseded"
+    INVALID = "invalid"
+    EXPIRY = "expiry"
+    NO_ATR = "no_atr"
+    DUPLICATE = "duplicate"

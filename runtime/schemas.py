@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from runtime.commands import Action, command_schema
-from runtime.events import EventType, ExitReason, SkipReason
+from runtime.events import EventType, ExitReason
 from runtime.halts import HaltScope
 from runtime.orders import Leg, OrderType
-from runtime.reconcile import Decision
+from runtime.reconcile import Decision, SkipReason
 from runtime.rollouts import RolloutState
 from runtime.session import Mode
 from runtime.signals import OrderSide, Side

@@ -30,7 +30,6 @@ from runtime.events import (
     PriceTouched,
     PublicEvent,
     SignalArrived,
-    SkipReason,
     SquareOff,
     StartSession,
     SubmitOrder,
@@ -43,6 +42,7 @@ from runtime.kernel_strategy import FLAT_CODE
 from runtime.market import Instrument, InstrumentId, Quote
 from runtime.orders import Order, OrderEvent, OrderFilled
 from runtime.paper import PaperExchange
+from runtime.reconcile import SkipReason
 from runtime.signals import Side
 from runtime.state import EngineState, Slot
 

@@ -10,10 +10,10 @@ from runtime.engine.leaving import request_exit
 from runtime.engine.limits import entries_refused, risk_denies, slot_refuses
 from runtime.engine.sending import advance
 from runtime.engine.turn import Turn
-from runtime.events import EventType, ExitReason, SignalArrived, SkipReason
+from runtime.events import EventType, ExitReason, SignalArrived
 from runtime.exits import decimal_price, stop_for_sizing
 from runtime.market import InstrumentKind
-from runtime.reconcile import Decision, reconcile
+from runtime.reconcile import Decision, SkipReason, reconcile
 from runtime.risk import outside_collar
 from runtime.session import SizingMethod, Subscription
 from runtime.signals import OrderSide, Side, Signal

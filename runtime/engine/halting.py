@@ -5,8 +5,9 @@ from __future__ import annotations
 from runtime.engine.entering import drop_pending
 from runtime.engine.leaving import request_exit
 from runtime.engine.turn import Turn
-from runtime.events import EventType, ExitReason, HaltTrading, ResumeTrading, SkipReason
+from runtime.events import EventType, ExitReason, HaltTrading, ResumeTrading
 from runtime.halts import Halt, HaltTarget
+from runtime.reconcile import SkipReason
 from runtime.session import OnBreach
 
 

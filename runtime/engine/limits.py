@@ -6,10 +6,10 @@ from datetime import timedelta
 from decimal import Decimal
 
 from runtime.engine.turn import Turn
-from runtime.events import SkipReason
 from runtime.exits import effective_stop, exchange_time, expiry_exit
 from runtime.halts import covering
 from runtime.orders import Leg, OrderStatus
+from runtime.reconcile import SkipReason
 from runtime.risk import Exposure, entry_denied, loss_at_stop
 from runtime.session import Subscription
 from runtime.signals import OrderSide, Signal

@@ -23,7 +23,6 @@ from runtime.events import (
     ReportStatus,
     ResumeSession,
     SessionRecovered,
-    SkipReason,
     SquareOff,
     StartSession,
     StopSession,
@@ -31,6 +30,7 @@ from runtime.events import (
     UpdateConfig,
 )
 from runtime.halts import covering
+from runtime.reconcile import SkipReason
 from runtime.session import OnBreach, SessionConfig
 from runtime.state import EngineState, SessionStatus, Slot, net_positions
 

@@ -8,7 +8,8 @@ from runtime.engine.entering import drop_pending
 from runtime.engine.leaving import request_exit
 from runtime.engine.session import accept, configure, reject, require_session, subscription_changes
 from runtime.engine.turn import Turn
-from runtime.events import ExitReason, PauseSubscription, ResumeSubscription, SkipReason, Subscribe, Unsubscribe
+from runtime.events import ExitReason, PauseSubscription, ResumeSubscription, Subscribe, Unsubscribe
+from runtime.reconcile import SkipReason
 from runtime.session import OnBreach, SessionConfig, Subscription
 
 

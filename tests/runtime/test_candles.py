@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from math import inf, nan
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from configs.calendar import load_calendar
 from runtime.candles import Aggregator, CandleBuilder
+from runtime.errors import InvalidMarketData
 from runtime.market import IST, Candle, Tick, Timeframe
 
 OPEN = datetime(2026, 11, 20, 9, 15, tzinfo=IST)
@@ -41,6 +43,15 @@ def minute(offset: int, price: float = 100.0, volume: float | None = None) -> Ca
 
 def aggregator(timeframe: Timeframe) -> Aggregator:
     return Aggregator(timeframe, load_calendar().bounds_at)
+
+
+@pytest.mark.parametrize("name", ["open", "high", "low", "close"])
+@pytest.mark.parametrize("price", [nan, inf, -inf, 0.0, -1.0, 98.9])
+def test_a_price_that_cannot_be_true_is_refused_wherever_it_stands(name: str, price: float) -> None:
+    """98.9 is a fine price, but below the low of 99.0; as the low itself it is moved below zero."""
+    wrong = -98.9 if (name, price) == ("low", 98.9) else price
+    with pytest.raises(InvalidMarketData, match="prices out of order or not positive in NSE:BANKNIFTY"):
+        msgspec.structs.replace(minute(0), **{name: wrong})
 
 
 def test_a_minute_closes_with_the_first_tick_of_a_later_one() -> None:

@@ -55,10 +55,10 @@ class TickReplay:
 
     def run(self, tape: Tape) -> None:
         for item in tape:
-            if isinstance(item, OptionChain):
-                self._books[item.underlying].take_chain(item)
-            else:
+            if not isinstance(item, OptionChain):
                 self._on_batch(item)
+            elif (book := self._books.get(item.underlying)) is not None:
+                book.take_chain(item)
 
     def _on_batch(self, batch: Sequence[FeedEvent]) -> None:
         closed: list[Candle] = []

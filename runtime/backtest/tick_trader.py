@@ -7,7 +7,20 @@ from datetime import datetime
 from typing import TypeAlias
 
 from runtime.engine import TradingEngine
-from runtime.events import CancelOrder, Effect, PriceTouched, SignalArrived, StartSession, SubmitOrder, TimeAdvanced, Unwatch, WakeAt, Watch
+from runtime.events import (
+    CancelOrder,
+    Effect,
+    PriceTouched,
+    PublicEvent,
+    Publish,
+    SignalArrived,
+    StartSession,
+    SubmitOrder,
+    TimeAdvanced,
+    Unwatch,
+    WakeAt,
+    Watch,
+)
 from runtime.market import InstrumentId, Quote
 from runtime.orders import Order, OrderEvent, OrderFilled
 from runtime.paper import PaperExchange
@@ -17,14 +30,18 @@ from runtime.state import EngineState
 from runtime.triggers import TriggerBook
 
 OnFill: TypeAlias = Callable[[OrderFilled, Order], None]
+OnEvent: TypeAlias = Callable[[PublicEvent], None]
 
 
 class TickTrader:
-    """Does with each batch what a live host does with it, in the same order: fills of resting orders, touched levels, timers."""
+    """Does with each batch what a live host does with it, in the same order: fills of resting orders, touched levels, timers.
 
-    def __init__(self, user_id: str, config: SessionConfig, *, on_fill: OnFill | None = None) -> None:
+    `on_fill` is told of every fill, with its order; `on_event` of all that the user would hear.
+    """
+
+    def __init__(self, user_id: str, config: SessionConfig, *, on_fill: OnFill | None = None, on_event: OnEvent | None = None) -> None:
         self.engine = TradingEngine(EngineState(user_id=user_id))
-        self._config, self._on_fill = config, on_fill
+        self._config, self._on_fill, self._on_event = config, on_fill, on_event
         self._exchange = PaperExchange()
         self._quotes: dict[InstrumentId, Quote] = {}
         self._triggers = TriggerBook()
@@ -65,8 +82,9 @@ class TickTrader:
                         self._triggers.unwatch((self._user, slot))
                     case WakeAt(wake):
                         self._wake = wake
-                    case _:
-                        pass  # public events: nobody listens
+                    case Publish():
+                        if self._on_event is not None:
+                            self._on_event(effect.event)
             effects = self._applied((self._user, event) for event in answers)
 
     def _applied(self, events: Iterable[tuple[str, OrderEvent]]) -> list[Effect]:

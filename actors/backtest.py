@@ -12,7 +12,7 @@ import msgspec
 
 from actors.backtest_setup import BacktestRequest, backtest_spec
 from actors.candle_source import CandleRequest, History, load_candles
-from actors.option_market import option_market
+from actors.option_market import OptionData, StoredChains, option_data, option_market
 from actors.strategy_source import create_strategy
 from adapters.backtest_report import DataQuality, Finding, Page, Section, backtest_page, write_page
 from adapters.candle_files import CandleFile, QualityReport
@@ -105,19 +105,8 @@ class Backtest:
         return backtest_page(self.result, self.candles, data_quality(self.quality), settings=settings, sections=sections)
 
     def write_trades(self, path: Path | str) -> None:
-        """Parquet, CSV or JSON, by the file's ending. Raises `InvalidInput` for another ending, or when it cannot be written."""
-        path = Path(path)
-        write: Mapping[str, Callable[[pd.DataFrame], object]] = {
-            ".parquet": lambda frame: frame.to_parquet(path, index=False),
-            ".csv": lambda frame: frame.to_csv(path, index=False),
-            ".json": lambda frame: frame.to_json(path, orient="records", date_format="iso", indent=1),
-        }
-        if path.suffix not in write:
-            raise InvalidInput("--trades", str(path), f"must end with one of {', '.join(write)}")
-        try:
-            write[path.suffix](self.trades)
-        except OSError as error:
-            raise InvalidInput("--trades", str(path), f"cannot be written: {error.strerror}") from error
+        """Parquet, CSV or JSON, by the file's ending. Raises `InvalidInput`, see `write_table`."""
+        write_table("--trades", Path(path), self.trades)
 
     def summary(self) -> dict[str, Any]:
         """What `shoal backtest --json` prints: equal for equal runs, so without the time it took."""
@@ -155,6 +144,7 @@ def backtest(
     end: date | None = None,
     zone: str | None = None,
     histories: Callable[[str], History] | None = None,
+    chains: StoredChains | None = None,
     progress: Progress | None = None,
     **settings: Any,
 ) -> Backtest:
@@ -169,6 +159,7 @@ def backtest(
         end: last one, included.
         zone: IANA name, where the file's times have none.
         histories: gives the history of the store or of a broker by name.
+        chains: gives recorded option chains of the store, for the setting `chains="store"`.
         progress: told (candles done, candles in all) now and then.
         **settings: the other fields of `actors.backtest_setup.BacktestRequest`: capital, risk, quantity, fees, slippage, fill, lane, seed, …
 
@@ -184,11 +175,19 @@ def backtest(
     source = CandleRequest(source=str(candles), instrument=instrument, start=start, end=end, zone=zone)
     file, calendar = load_candles(source, histories or _no_histories)
     request = BacktestRequest(strategy=strategy, parameters=parameters or {}, start=start, end=end, **settings)
-    return run_on(request, file, calendar, progress=progress)
+    options = option_data(request, file.instrument, file.array(), chains)
+    return run_on(request, file, calendar, options, progress=progress)
 
 
-def run_on(request: BacktestRequest, file: CandleFile, calendar: ExchangeCalendar | None, *, progress: Progress | None = None) -> Backtest:
-    """Run over candles that are read already."""
+def run_on(
+    request: BacktestRequest,
+    file: CandleFile,
+    calendar: ExchangeCalendar | None,
+    options: OptionData | None,
+    *,
+    progress: Progress | None = None,
+) -> Backtest:
+    """Run over candles that are read already, and `options` of `option_data`."""
     candles = file.array()
     spec = backtest_spec(request, file.instrument, file.timeframe)
     started = time.perf_counter()
@@ -197,11 +196,44 @@ def run_on(request: BacktestRequest, file: CandleFile, calendar: ExchangeCalenda
         candles,
         create_strategy(request.strategy, request.parameters),
         calendar=calendar,
-        options=option_market(request, spec.instrument, candles),
-        quality=file.report.lines(),
+        options=option_market(request, spec.instrument, candles, options),
+        quality=[*file.report.lines(), *(() if options is None else options.quality)],
         progress=progress,
     )
     return Backtest(msgspec.structs.replace(result, seconds=time.perf_counter() - started), candles, file.report)
+
+
+_TABLE_FILES = (".parquet", ".csv", ".json")
+
+
+def check_table(option: str, path: Path | None) -> None:
+    """Raises `InvalidInput` naming the option where `write_table` would: before the work rather than after it."""
+    if path is None:
+        return
+    if path.suffix not in _TABLE_FILES:
+        raise InvalidInput(option, str(path), f"must end with one of {', '.join(_TABLE_FILES)}")
+    if not path.resolve().parent.is_dir():
+        raise InvalidInput(option, str(path), f"{path.resolve().parent} is not a folder")
+
+
+def write_table(option: str, path: Path | None, frame: pd.DataFrame) -> None:
+    """Parquet, CSV or JSON, by the file's ending; nothing without a path.
+
+    Raises:
+        InvalidInput: another ending, or it cannot be written there; names the option.
+    """
+    check_table(option, path)
+    if path is None:
+        return
+    write: Mapping[str, Callable[[], object]] = {
+        ".parquet": lambda: frame.to_parquet(path, index=False),
+        ".csv": lambda: frame.to_csv(path, index=False),
+        ".json": lambda: frame.to_json(path, orient="records", date_format="iso", indent=1),
+    }
+    try:
+        write[path.suffix]()
+    except OSError as error:
+        raise InvalidInput(option, str(path), f"cannot be written: {error.strerror}") from error
 
 
 def data_quality(report: QualityReport) -> DataQuality:

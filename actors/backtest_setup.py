@@ -30,8 +30,8 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
     others here. `risk`: fraction of the capital that a stopped-out trade may cost. `quantity`: units of every entry.
     `slippage`: `0.02%`, `2ticks`, `random:3` (up to 3 ticks, drawn from the seed) or two of them with a comma. `kind`,
     `lot_size` and `tick_size` describe the instrument where its id does not tell. Of options on an index: `volatility` is
-    `realised`, a fraction a year, or a file of a volatility index; contracts expire each week or month on `expiry_weekday`
-    (0 is Monday).
+    `realised`, a fraction a year, or a file of a volatility index; `chains` is a file of recorded option chains, or `store`;
+    contracts that none tells of expire each week or month on `expiry_weekday` (0 is Monday).
     """
 
     strategy: str
@@ -51,6 +51,7 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
     lot_size: Decimal | None = None
     tick_size: Decimal | None = None
     volatility: str = "realised"
+    chains: str | None = None
     expiry: Literal["weekly", "monthly"] = "weekly"
     expiry_weekday: int = 3
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from itertools import accumulate
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from actors.backtest_setup import BacktestRequest, backtest_spec
-from actors.option_market import option_market
+from actors.option_market import OptionData, option_market
 from actors.strategy_source import create_strategy
 from adapters.candle_files import CandleFile
 from runtime.backtest.fleet import FleetResult, FleetUser, run_fleet
 from runtime.calendar import ExchangeCalendar
 from runtime.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _NUMBERS = ("capital", "risk", "quantity")
 
@@ -51,16 +55,18 @@ def read_users(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def run_users(
-    request: BacktestRequest, users: Mapping[str, Mapping[str, Any]], file: CandleFile, calendar: ExchangeCalendar
+    request: BacktestRequest,
+    users: Mapping[str, Mapping[str, Any]],
+    file: CandleFile,
+    calendar: ExchangeCalendar,
+    options: OptionData | None,
 ) -> FleetResult:
     """Raises `InvalidInput` naming the user whose settings are wrong."""
     candles = file.array()
     spec = backtest_spec(request, file.instrument, file.timeframe)
     fleet = [FleetUser(user_id=name, session=_session(request, name, asked, file)) for name, asked in users.items()]
-    options = option_market(request, spec.instrument, candles)
-    return run_fleet(
-        spec, fleet, candles, lambda: create_strategy(request.strategy, request.parameters), calendar=calendar, options=options
-    )
+    market = option_market(request, spec.instrument, candles, options)
+    return run_fleet(spec, fleet, candles, lambda: create_strategy(request.strategy, request.parameters), calendar=calendar, options=market)
 
 
 def _session(request: BacktestRequest, user_id: str, asked: Mapping[str, Any], file: CandleFile) -> Any:
@@ -75,21 +81,38 @@ def _session(request: BacktestRequest, user_id: str, asked: Mapping[str, Any], f
 
 
 def rows(result: FleetResult) -> list[dict[str, Any]]:
-    """One per user: money in the instrument's currency; `drawdown` a fraction below the highest close of a day, zero or below."""
-    found: list[dict[str, Any]] = []
-    for number, user in enumerate(result.users):
-        equity: list[float] = result.equity[number].tolist()
-        peaks = accumulate(equity, max)
-        fall = min(value / peak - 1.0 for value, peak in zip(equity, peaks, strict=True))
-        found.append(
-            {
-                "user_id": user,
-                "trades": int(result.trades[number]),
-                "gross": float(result.gross[number]),
-                "fees": float(result.fees[number]),
-                "net": float(result.net[number]),
-                "drawdown": fall,
-                "final_equity": equity[-1],
-            }
-        )
-    return found
+    """One per user: money in the instrument's currency; `drawdown` the largest, see `drawdowns`."""
+    falls = drawdowns(result).min(axis=1)
+    return [
+        {
+            "user_id": user,
+            "trades": int(result.trades[number]),
+            "gross": float(result.gross[number]),
+            "fees": float(result.fees[number]),
+            "net": float(result.net[number]),
+            "drawdown": float(falls[number]),
+            "final_equity": float(result.equity[number, -1]),
+        }
+        for number, user in enumerate(result.users)
+    ]
+
+
+def drawdowns(result: FleetResult) -> NDArray[np.float64]:
+    """Of each user and day, as a fraction below the highest close so far, the starting capital included; zero or below."""
+    peaks = np.maximum(np.maximum.accumulate(result.equity, axis=1), result.capital[:, None])
+    return result.equity / peaks - 1.0
+
+
+def curves(result: FleetResult) -> pd.DataFrame:
+    """`user_id`, `day`, `equity` and `drawdown`: a row per user and day, in the order of users."""
+    import pandas as pd
+
+    days = len(result.day)
+    return pd.DataFrame(
+        {
+            "user_id": np.repeat(np.array(result.users, dtype=object), days),
+            "day": np.tile(result.day.astype("datetime64[s]"), len(result.users)),
+            "equity": result.equity.ravel(),
+            "drawdown": drawdowns(result).ravel(),
+        }
+    )

@@ -8,15 +8,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import msgspec
+
 from actors.candle_source import STORE, History
 from runtime.errors import InvalidInput
-from runtime.market import Candle, InstrumentId, Timeframe
+from runtime.market import Candle, InstrumentId, OptionChain, Timeframe
 
 if TYPE_CHECKING:
+    from actors.option_market import StoredChains
     from adapters.upstox.endpoints import Endpoints
     from runtime.ports import Feed
 
 OpenFeed: TypeAlias = "Callable[[], Awaitable[Feed]]"
+_decode_chain = msgspec.json.Decoder(OptionChain).decode
 UPSTOX_TOKEN = "UPSTOX_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
 
 
@@ -59,6 +63,19 @@ def histories(state: Path | None, feeds: Mapping[str, OpenFeed] = FEEDS) -> Call
         return _of_feed(feeds[name])
 
     return named
+
+
+def stored_chains(state: Path | None) -> StoredChains:
+    """The option chains that the running system has recorded; the newest 30 days are kept."""
+
+    def read(underlying: InstrumentId, start: datetime, end: datetime) -> list[OptionChain]:
+        from actors.commands.shared import call
+
+        where = {"underlying": underlying, "ts": {"$gte": start, "$lte": end}}
+        found = call(state, lambda connection: connection.store.find("option_chains", where, sort="ts"))
+        return [_decode_chain(document["chain"]) for document in found]
+
+    return read
 
 
 def _of_store(state: Path | None) -> History:

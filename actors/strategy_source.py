@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Mapping
+from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from inspect import isclass
 from pathlib import Path
+from tempfile import mkdtemp
 from types import ModuleType
 from typing import Any, cast
 
@@ -23,7 +25,7 @@ def strategy_class(source: str) -> type[Strategy]:
     Raises:
         InvalidConfig: no such strategy or file, the file fails or does not hold exactly one strategy; says what to do.
     """
-    file, colon, name = source.rpartition(":") if ".py:" in source else (source, "", "")
+    file, name = _parts(source)
     if not file.endswith(".py"):
         found = strategies.REGISTRY.get(source)
         if found is None:
@@ -35,7 +37,7 @@ def strategy_class(source: str) -> type[Strategy]:
     if not path.is_file():
         raise InvalidConfig("strategy", source, f"{file} is not a file")
     candidates = _strategies_of(_load(path, source))
-    if colon:
+    if name:
         candidates = {key: value for key, value in candidates.items() if key == name}
     if len(candidates) != 1:
         known = ", ".join(candidates) or "none"
@@ -51,6 +53,37 @@ def create_strategy(source: str, parameters: Mapping[str, object] | None = None)
     """
     found = strategy_class(source)
     return found(**strategy_parameters(source, parameters or {}))
+
+
+def file_of(source: str) -> bytes | None:
+    """What a strategy's file holds, None for one that is known by name. Raises `InvalidConfig`, see `strategy_class`."""
+    strategy_class(source)
+    file, _ = _parts(source)
+    return Path(file).read_bytes() if file.endswith(".py") else None
+
+
+def placed(source: str, content: bytes | None) -> str:
+    """`source` as it can be loaded on this machine: the file that it names elsewhere is written here, once in a process."""
+    file, name = _parts(source)
+    if content is None:
+        return source
+    path = Path(file)
+    if not (path.is_file() and path.read_bytes() == content):
+        path = _folder() / hashlib.blake2s(content, digest_size=6).hexdigest() / path.name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    return f"{path}:{name}" if name else str(path)
+
+
+@cache
+def _folder() -> Path:
+    return Path(mkdtemp(prefix="shoal-strategies-"))
+
+
+def _parts(source: str) -> tuple[str, str]:
+    """(name or file, class or "")."""
+    file, _, name = source.rpartition(":") if ".py:" in source else (source, "", "")
+    return file, name
 
 
 def strategy_parameters(source: str, parameters: Mapping[str, object]) -> dict[str, Any]:

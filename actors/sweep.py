@@ -13,7 +13,7 @@ import numpy as np
 from actors.backtest_setup import BacktestRequest
 from actors.search import GENERATION, Index, Method, Ranges, grid, grid_size, parameters_of, propose, sample
 from actors.study_file import StudyFile, TrialKey
-from actors.trials import Objective, TaskPool, TrialFigures, TrialTask, lane_of, run_trials, score
+from actors.trials import Objective, StudyData, TaskPool, TrialFigures, TrialTask, lane_of, run_trials, score
 from runtime.backtest.candle_array import CandleArray
 from runtime.backtest.result import Lane
 from runtime.errors import InvalidInput
@@ -108,9 +108,9 @@ class Sweep:
     first: a sweep that was killed goes on where it was and ends with the same table.
     """
 
-    def __init__(self, request: SweepRequest, candles: CandleArray, pool: TaskPool, study: StudyFile, told: Told | None = None) -> None:
-        self._request, self._candles, self._pool, self._study = request, candles, pool, study
-        self.lane = lane_of(request.backtest, candles)
+    def __init__(self, request: SweepRequest, data: StudyData, pool: TaskPool, study: StudyFile, told: Told | None = None) -> None:
+        self._request, self._data, self._pool, self._study = request, data, pool, study
+        self.lane = lane_of(request.backtest, data.candles)
         prunes = request.prune if request.prune is not None else self.lane is Lane.EXACT
         self._rungs = _RUNGS if prunes else (1.0,)
         self._told = told
@@ -178,7 +178,7 @@ class Sweep:
             for chunk in chunks
         ]
         self._tell(len(parameters) - len(missing))
-        for task, answers in self._pool.map(run_trials, self._candles, tasks):
+        for task, answers in self._pool.map(run_trials, self._data, tasks):
             self._study.add({keys[number]: found for number, found in zip(chunks[task], answers, strict=True)})
             self._tell(len(answers))
         return {number: self._study.found[key] for number, key in keys.items()}
@@ -202,13 +202,18 @@ def _survivors(count: int) -> int:
     return max(_SURVIVORS_MIN, -(-count // 2))
 
 
-def study_fingerprint(request: SweepRequest, candles: CandleArray, *windows: Days) -> str:
+def study_fingerprint(request: SweepRequest, data: StudyData, *windows: Days) -> str:
     """Of everything that decides the trials and their figures."""
+    candles = data.candles
     digest = hashlib.blake2b(digest_size=16)
     digest.update(msgspec.json.encode(request, order="deterministic"))
     digest.update(msgspec.json.encode([(days.start, days.end, len(days.dates)) for days in windows]))
     for column in (candles.opened_at, candles.open, candles.high, candles.low, candles.close):
         digest.update(column.tobytes())
+    digest.update(data.strategy_file or b"")
+    if data.options is not None:
+        digest.update(data.options.volatility.tobytes())
+        digest.update(msgspec.msgpack.encode(data.options.chains))
     return digest.hexdigest()
 
 

@@ -12,9 +12,8 @@ import numpy as np
 from actors.backtest import Backtest, run_on
 from actors.study_file import StudyFile, TrialKey
 from actors.sweep import Days, Sweep, SweepRequest, Told, Trial, days_of, ranked, split, study_fingerprint
-from actors.trials import Objective, TaskPool, TrialFigures, TrialTask, run_trials, score
+from actors.trials import Objective, StudyData, TaskPool, TrialFigures, TrialTask, run_trials, score
 from adapters.candle_files import CandleFile
-from runtime.backtest.candle_array import CandleArray
 from runtime.backtest.result import Lane
 from runtime.calendar import ExchangeCalendar
 from runtime.errors import InvalidInput
@@ -104,60 +103,66 @@ class SweepResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_sweep(
-    request: SweepRequest, file: CandleFile, calendar: ExchangeCalendar, pool: TaskPool, study: StudyFile, *, told: Told | None = None
+    request: SweepRequest,
+    file: CandleFile,
+    calendar: ExchangeCalendar,
+    data: StudyData,
+    pool: TaskPool,
+    study: StudyFile,
+    *,
+    told: Told | None = None,
 ) -> SweepResult:
-    """Run what the study does not hold yet, and sum up.
+    """Run what the study does not hold yet, and sum up. `data` is of the candles of `file`.
 
     Raises:
         InvalidInput: no trial could be run, or nothing is left on one side of the split.
     """
-    candles = file.array()
-    days = days_of(candles, request.backtest.start, request.backtest.end)
+    days = days_of(data.candles, request.backtest.start, request.backtest.end)
     in_sample, held_back = split(request, days)
-    sweep = Sweep(request, candles, pool, study, told)
+    sweep = Sweep(request, data, pool, study, told)
     [trials] = sweep.run([in_sample])
     best = ranked(trials, request.objective)
     if not best:
         reasons = {trial.figures.invalid for trial in trials if trial.figures.invalid}
         raise InvalidInput("--vary", ", ".join(request.ranges), f"not one trial could be run: {next(iter(reasons), 'there is none')}")
+
+    def run(stretch: Days) -> Backtest:
+        """The best of all over a stretch."""
+        parameters = {**request.backtest.parameters, **best[0].parameters}
+        chosen = msgspec.structs.replace(request.backtest, parameters=parameters, start=stretch.start, end=stretch.end)
+        return run_on(chosen, file, calendar, data.options)
+
     top = [] if held_back is None else best[:TOP]
-    tested = _test(request, candles, held_back, top, pool, study) if held_back is not None else {}
+    tested = _test(request, data, held_back, top, pool, study) if held_back is not None else {}
     return SweepResult(
         request=request,
-        fingerprint=study_fingerprint(request, candles, in_sample),
+        fingerprint=study_fingerprint(request, data, in_sample),
         lane=sweep.lane,
         trials=trials,
         best=best,
         in_sample=in_sample,
         out_of_sample=held_back,
         held_back=tested,
-        deflated=_deflated(request, file, calendar, in_sample, best),
-        run=_run(request, file, calendar, days, best[0]),
+        deflated=_deflated(run(in_sample), best),
+        run=run(days),
     )
 
 
 def _test(
-    request: SweepRequest, candles: CandleArray, days: Days, top: Sequence[Trial], pool: TaskPool, study: StudyFile
+    request: SweepRequest, data: StudyData, days: Days, top: Sequence[Trial], pool: TaskPool, study: StudyFile
 ) -> dict[int, TrialFigures]:
     keys = {trial.number: TrialKey(_OUT_OF_SAMPLE, 0, trial.number) for trial in top}
     missing = [trial for trial in top if keys[trial.number] not in study.found]
     tasks = [TrialTask(request=request.backtest, start=days.start, end=days.end, parameters=[trial.parameters]) for trial in missing]
-    for at, [figures] in pool.map(run_trials, candles, tasks):
+    for at, [figures] in pool.map(run_trials, data, tasks):
         study.add({keys[missing[at].number]: figures})
     return {number: study.found[key] for number, key in keys.items()}
 
 
-def _deflated(request: SweepRequest, file: CandleFile, calendar: ExchangeCalendar, days: Days, best: Sequence[Trial]) -> Deflated | None:
-    run = _run(request, file, calendar, days, best[0])
+def _deflated(run: Backtest, best: Sequence[Trial]) -> Deflated | None:
     returns = daily_returns(run.result.equity.equity, float(run.result.spec.session.capital))
     annual = [trial.figures.sharpe for trial in best if trial.figures.sharpe is not None]
     return deflated_sharpe(returns, np.array(annual) / sqrt(run.result.metrics.days_per_year))
-
-
-def _run(request: SweepRequest, file: CandleFile, calendar: ExchangeCalendar, days: Days, trial: Trial) -> Backtest:
-    base = request.backtest
-    chosen = msgspec.structs.replace(base, parameters={**base.parameters, **trial.parameters}, start=days.start, end=days.end)
-    return run_on(chosen, file, calendar)
 
 
 def objective_label(objective: Objective) -> str:

@@ -10,8 +10,8 @@ import msgspec
 
 from actors.backtest_setup import BacktestRequest, backtest_spec
 from actors.candle_source import exchange_calendar
-from actors.option_market import option_market
-from actors.strategy_source import create_strategy
+from actors.option_market import OptionData, option_market
+from actors.strategy_source import create_strategy, file_of, placed
 from runtime.backtest.candle_array import CandleArray
 from runtime.backtest.result import BacktestSpec, Lane
 from runtime.backtest.run import run_backtest
@@ -44,6 +44,22 @@ class InProcess:
             yield number, function(shared, task)
 
 
+class StudyData(msgspec.Struct, frozen=True, kw_only=True):
+    """What all trials of a study share, on whatever machine they run; `strategy_file` is the content of a strategy's own file."""
+
+    candles: CandleArray
+    options: OptionData | None = None
+    strategy_file: bytes | None = None
+
+    def placed(self, request: BacktestRequest) -> BacktestRequest:
+        """`request` as it can be run on this machine."""
+        return msgspec.structs.replace(request, strategy=placed(request.strategy, self.strategy_file))
+
+
+def study_data(request: BacktestRequest, candles: CandleArray, options: OptionData | None) -> StudyData:
+    return StudyData(candles=candles, options=options, strategy_file=file_of(request.strategy))
+
+
 class TrialTask(msgspec.Struct, frozen=True, kw_only=True):
     """Parameters to try on the exchange dates `start` to `end`, both included; what is before them is warm-up."""
 
@@ -69,9 +85,9 @@ class TrialFigures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         return self.wins / self.trades if self.trades else None
 
 
-def run_trials(candles: CandleArray, task: TrialTask) -> list[TrialFigures]:
+def run_trials(data: StudyData, task: TrialTask) -> list[TrialFigures]:
     """In the order of `task.parameters`: by the screening lane where it can do what is asked, else by the live engine."""
-    base = msgspec.structs.replace(task.request, start=task.start, end=task.end)
+    candles, base = data.candles, msgspec.structs.replace(data.placed(task.request), start=task.start, end=task.end)
     figures: dict[int, TrialFigures] = {}
     screened: list[tuple[int, KernelStrategy]] = []
     screened_spec: BacktestSpec | None = None
@@ -87,7 +103,7 @@ def run_trials(candles: CandleArray, task: TrialTask) -> list[TrialFigures]:
             screened.append((number, strategy))
             screened_spec = spec
         else:
-            figures[number] = _by_the_engine(spec, candles, request)
+            figures[number] = _by_the_engine(spec, data, request)
     if screened_spec is not None:
         screen = Screen(screened_spec, candles, calendar=exchange_calendar(candles.instrument))
         table = screen.sweep([strategy for _, strategy in screened], threads=1)
@@ -118,10 +134,11 @@ def score(figures: TrialFigures, objective: Objective) -> float:
             return figures.net / max(-figures.max_drawdown_percent, 1e-9)
 
 
-def _by_the_engine(spec: BacktestSpec, candles: CandleArray, request: BacktestRequest) -> TrialFigures:
+def _by_the_engine(spec: BacktestSpec, data: StudyData, request: BacktestRequest) -> TrialFigures:
+    candles = data.candles
     exact = msgspec.structs.replace(spec, lane=Lane.EXACT)
     strategy = create_strategy(request.strategy, request.parameters)
-    options = option_market(request, spec.instrument, candles)
+    options = option_market(request, spec.instrument, candles, data.options)
     metrics = run_backtest(exact, candles, strategy, calendar=exchange_calendar(candles.instrument), options=options).metrics
     return TrialFigures(
         trades=metrics.trades,

@@ -16,9 +16,8 @@ from actors.option_market import option_market
 from actors.strategy_source import create_strategy
 from actors.study_file import StudyFile
 from actors.sweep import Days, Sweep, SweepRequest, Told, Trial, days_of, ranked, study_fingerprint
-from actors.trials import TaskPool
+from actors.trials import StudyData, TaskPool
 from adapters.candle_files import CandleFile
-from runtime.backtest.candle_array import CandleArray
 from runtime.backtest.result import BacktestResult, EquityCurve, TradeTable
 from runtime.backtest.run import run_backtest
 from runtime.errors import InvalidInput
@@ -103,19 +102,25 @@ def windows(request: WalkRequest, days: Days) -> list[Window]:
 
 
 def run_walk(
-    request: WalkRequest, file: CandleFile, pool: TaskPool, study: Callable[[str], StudyFile], *, told: Told | None = None
+    request: WalkRequest,
+    file: CandleFile,
+    data: StudyData,
+    pool: TaskPool,
+    study: Callable[[str], StudyFile],
+    *,
+    told: Told | None = None,
 ) -> WalkResult:
-    """`study` opens the study of a fingerprint.
+    """`data` is of the candles of `file`; `study` opens the study of a fingerprint.
 
     Raises:
         InvalidInput: no window fits, or not one trial could be run in any.
     """
-    candles, sweep = file.array(), request.sweep
+    candles, sweep = data.candles, request.sweep
     found = windows(request, days_of(candles, sweep.backtest.start, sweep.backtest.end))
-    fingerprint = study_fingerprint(sweep, candles, *(days for window in found for days in (window.train, window.test)))
+    fingerprint = study_fingerprint(sweep, data, *(days for window in found for days in (window.train, window.test)))
     opened = study(fingerprint)
     try:
-        trials = Sweep(sweep, candles, pool, opened, told).run([window.train for window in found])
+        trials = Sweep(sweep, data, pool, opened, told).run([window.train for window in found])
     finally:
         opened.close()
     best = [next(iter(ranked(of_window, sweep.objective)), None) for of_window in trials]
@@ -123,17 +128,18 @@ def run_walk(
     if not tested:
         raise InvalidInput("--vary", ", ".join(sweep.ranges), "not one trial could be run in any window")
     tasks = [_chosen(sweep.backtest, window, trial) for _, window, trial in tested]
-    results = {tested[at][0]: result for at, result in pool.map(run_test, candles, tasks)}
+    results = {tested[at][0]: result for at, result in pool.map(run_test, data, tasks)}
     steps = [Walked(window=window, chosen=best[number], result=results.get(number)) for number, window in enumerate(found)]
     joined = join([results[number] for number in sorted(results)], fingerprint)
     return WalkResult(request=request, fingerprint=fingerprint, steps=steps, run=Backtest(joined, candles, file.report))
 
 
-def run_test(candles: CandleArray, request: BacktestRequest) -> BacktestResult:
+def run_test(data: StudyData, request: BacktestRequest) -> BacktestResult:
     """What a worker does with a window's test days: the live engine, warmed up by all that is before them."""
+    candles, request = data.candles, data.placed(request)
     spec = backtest_spec(request, candles.instrument, candles.timeframe)
     strategy = create_strategy(request.strategy, request.parameters)
-    options = option_market(request, spec.instrument, candles)
+    options = option_market(request, spec.instrument, candles, data.options)
     return run_backtest(spec, candles, strategy, calendar=exchange_calendar(candles.instrument), options=options)
 
 

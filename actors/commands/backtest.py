@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from actors.commands import candle_options as options
-from actors.commands.shared import JsonFlag, StateOption, console, parse_data, parse_settings
+from actors.commands.groups import with_groups
+from actors.commands.run_options import OutputOptions, RunOptions
+from actors.commands.shared import console
 from runtime.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -16,52 +19,30 @@ if TYPE_CHECKING:
 
     from actors.backtest import Backtest
     from actors.backtest_setup import BacktestRequest
+    from actors.candle_source import CandleRequest
 
 USERS_SHOWN = 25
-TRADE_FILES = (".parquet", ".csv", ".json")
-ReportOption = Annotated[Path | None, typer.Option("--report", metavar="FILE.html", help="Write a self-contained HTML report.")]
-TradesOption = Annotated[Path | None, typer.Option("--trades", metavar="FILE", help="Write the trade list as .parquet, .csv or .json.")]
-SaveFlag = Annotated[
-    bool | None,
-    typer.Option("--save/--no-save", help="Keep the result in the database (default: where one is running); see `shoal backtests`."),
-]
 
 
+@with_groups
 def backtest(
+    *,
     strategy: options.StrategyArgument,
-    candles: options.CandlesOption,
-    start: options.FromOption = None,
-    end: options.ToOption = None,
-    settings: options.ParametersOption = None,
-    capital: options.CapitalOption = None,
-    risk: options.RiskOption = None,
-    quantity: options.QuantityOption = None,
-    fees: options.FeesOption = None,
-    slippage: options.SlippageOption = "0ticks",
-    fill: options.FillOption = "next_open",
+    candles: options.CandleOptions,
+    run: RunOptions,
     lane: Annotated[
         str, typer.Option("--lane", metavar="exact|screening", help="screening is a compiled kernel with the same trades.")
     ] = "exact",
-    seed: options.SeedOption = 7,
-    data: options.SessionOption = None,
-    instrument: options.InstrumentOption = None,
-    kind: options.KindOption = None,
-    lot_size: options.LotSizeOption = None,
-    tick_size: options.TickSizeOption = None,
-    volatility: options.VolatilityOption = "realised",
-    expiry: options.ExpiryOption = "weekly",
-    expiry_weekday: options.WeekdayOption = 3,
-    timeframe: options.TimeframeOption = None,
-    zone: options.ZoneOption = None,
-    label: options.LabelOption = None,
     users: Annotated[
         Path | None, typer.Option("--users", metavar="FILE", help="CSV or JSON of users with capital, risk, quantity, fees of their own.")
     ] = None,
-    report: ReportOption = None,
-    trades: TradesOption = None,
-    save: SaveFlag = None,
-    state: StateOption = None,
-    as_json: JsonFlag = False,
+    trades: Annotated[
+        Path | None, typer.Option("--trades", metavar="FILE", help="Write the trade list as .parquet, .csv or .json.")
+    ] = None,
+    equity: Annotated[
+        Path | None, typer.Option("--equity", metavar="FILE", help="Write each day's equity, of every user, as .parquet, .csv or .json.")
+    ] = None,
+    output: OutputOptions,
 ) -> None:
     """Run a strategy over recorded candles with the live engine: same orders, fills, fees and risk limits, a simulated clock.
 
@@ -75,110 +56,75 @@ def backtest(
 
     - `shoal backtest ema_cross --candles prices.csv --instrument BTC/USDT --zone UTC --set fast_period=5 --fees flat:0.001 --slippage 0.02% --json`
 
-    - `shoal backtest ema_cross --candles BANKNIFTY.parquet --users users.csv --json`
+    - `shoal backtest ema_cross --candles BANKNIFTY.parquet --users users.csv --report users.html --equity equity.parquet`
+
+    - `shoal backtest index_options_scalper --candles BANKNIFTY.parquet --chains chains.parquet --volatility INDIAVIX.parquet`
 
     - `shoal backtest my_strategy.py:MyStrategy --candles store:NSE:BANKNIFTY --from 2024-01-01 --to 2024-01-31 --trades trades.csv`
     """
-    request = make_request(
-        strategy, settings, start=start, end=end, capital=capital, risk=risk, quantity=quantity, fees=fees, slippage=slippage,
-        fill=fill, lane=lane, seed=seed, data=data, kind=kind, lot_size=lot_size, tick_size=tick_size,
-        volatility=volatility, expiry=expiry, expiry_weekday=expiry_weekday,
-    )  # fmt: skip
-    source = options.candle_request(candles, start=start, end=end, instrument=instrument, zone=zone, label=label, timeframe=timeframe)
-    check_folder("--report", report)
-    check_folder("--trades", trades)
-    if trades is not None and trades.suffix not in TRADE_FILES:
-        raise InvalidInput("--trades", str(trades), f"must end with one of {', '.join(TRADE_FILES)}")
-    if users is not None:
-        if report is not None or trades is not None:
-            raise InvalidInput(
-                "--users", str(users), "has a table for an answer: --report and --trades are of one user, and --json has it all"
-            )
-        _run_users(request, source, users, state, as_json=as_json)
-        return
-    run = _run(request, source, state, quiet=as_json)
-    if report is not None:
-        run.write_report(report)
-    if trades is not None:
-        run.write_trades(trades)
-    kept = _keep(run, state, save)
-    if as_json:
-        import json
-
-        typer.echo(json.dumps(run.summary() | {"stored": kept}, indent=2))
-        return
-    _print(run, kept, [path for path in (report, trades) if path is not None])
-
-
-def make_request(strategy: str, settings: list[str] | None, **given: Any) -> BacktestRequest:
-    """Raises `InvalidInput` naming the option that is wrong."""
-    from actors.backtest_setup import BacktestRequest
-    from runtime.backtest.result import FillModel, Lane
-    from runtime.market import InstrumentKind
-
-    kinds = {str(kind): kind for kind in InstrumentKind}
-    numbers = {
-        name: options.number(f"--{name.replace('_', '-')}", given.get(name))
-        for name in ("capital", "risk", "quantity", "lot_size", "tick_size")
-    }
-    return BacktestRequest(
-        strategy=strategy,
-        parameters=parse_settings(settings),
-        session=parse_data(given.get("data")),
-        start=options.day(given.get("start")),
-        end=options.day(given.get("end")),
-        fees=given.get("fees"),
-        slippage=given["slippage"],
-        fill=options.choice("--fill", given["fill"], {str(fill): fill for fill in FillModel}),
-        lane=options.choice("--lane", given["lane"], {str(lane): lane for lane in Lane}),
-        seed=given["seed"],
-        volatility=given["volatility"],
-        expiry=options.choice("--expiry", given["expiry"], {name: name for name in ("weekly", "monthly")}),
-        expiry_weekday=given["expiry_weekday"],
-        kind=None if given.get("kind") is None else options.choice("--kind", given["kind"], kinds),
-        **numbers,
-    )
-
-
-def check_folder(option: str, path: Path | None) -> None:
-    """Before the work rather than after it."""
-    if path is not None and not path.resolve().parent.is_dir():
-        raise InvalidInput(option, str(path), f"{path.resolve().parent} is not a folder")
-
-
-def _run(request: BacktestRequest, source: Any, state: Path | None, *, quiet: bool) -> Backtest:
-    from actors.backtest import run_on
+    from actors.backtest import check_table, write_table
+    from actors.commands.backtests import keep
     from actors.strategy_source import create_strategy
 
+    request, source = run.request(strategy, candles, lane=lane), candles.request()
+    output.check()
+    for option, path in (("--trades", trades), ("--equity", equity)):
+        check_table(option, path)
     create_strategy(request.strategy, request.parameters)  # a wrong parameter is said before a large file is read
-    file, calendar = options.read(source, state, quiet=quiet)
-    with options.progress_bar(f"{request.strategy} over {len(file):,} candles", quiet=quiet) as progress:
-        return run_on(request, file, calendar, progress=progress)
+    if users is not None:
+        if trades is not None:
+            raise InvalidInput("--trades", str(trades), "is of one user; many have --report, --equity and --json")
+        _run_users(request, source, users, equity, output)
+        return
+    finished = _run(request, source, output)
+    if output.report is not None:
+        finished.write_report(output.report)
+    for option, path, frame in (("--trades", trades, finished.trades), ("--equity", equity, finished.equity.reset_index())):
+        write_table(option, path, frame)
+    kept = keep(finished, output.state, output.save)
+    if output.as_json:
+        typer.echo(json.dumps(finished.summary() | {"stored": kept}, indent=2))
+        return
+    _print(finished)
+    output.say_written(kept, trades, equity)
 
 
-def _run_users(request: BacktestRequest, source: Any, users: Path, state: Path | None, *, as_json: bool) -> None:
-    import json
+def _run(request: BacktestRequest, source: CandleRequest, output: OutputOptions) -> Backtest:
+    from actors.backtest import run_on
 
+    file, calendar = options.read_candles(source, output.state, quiet=output.as_json)
+    option_data = options.read_options(request, file, output.state)
+    with output.progress(f"{request.strategy} over {len(file):,} candles") as progress:
+        return run_on(request, file, calendar, option_data, progress=progress)
+
+
+def _run_users(request: BacktestRequest, source: CandleRequest, users: Path, equity: Path | None, output: OutputOptions) -> None:
+    from actors.backtest import write_table
     from actors.commands.study_options import print_table
-    from actors.fleet import read_users, rows, run_users
+    from actors.fleet import curves, read_users, rows, run_users
+    from actors.fleet_page import fleet_page
+    from adapters.backtest_report import write_page
 
     asked = read_users(users)
-    file, calendar = options.read(source, state, quiet=as_json)
-    table = rows(run_users(request, asked, file, calendar))
-    if as_json:
-        typer.echo(json.dumps(table, indent=2))
+    file, calendar = options.read_candles(source, output.state, quiet=output.as_json)
+    found = run_users(request, asked, file, calendar, options.read_options(request, file, output.state))
+    table = rows(found)
+    if output.report is not None:
+        write_page(fleet_page(request, found, file), output.report)
+    write_table("--equity", equity, curves(found))
+    if output.as_json:
+        days = [str(day) for day in found.day]
+        people = [row | {"equity": personal} for row, personal in zip(table, found.equity.tolist(), strict=True)]
+        typer.echo(json.dumps({"days": days, "users": people, "synthetic": found.synthetic, "assumptions": found.assumptions}, indent=2))
         return
     print_table(sorted(table, key=lambda row: -row["net"]), USERS_SHOWN)
     typer.echo(f"{len(table):,} users, net {sum(row['net'] for row in table):,.2f}, fees {sum(row['fees'] for row in table):,.2f}")
+    for path in (output.report, equity):
+        if path is not None:
+            typer.echo(f"written: {path}")
 
 
-def _keep(run: Backtest, state: Path | None, save: bool | None) -> str | None:
-    from actors.commands.backtests import keep
-
-    return keep(run, state, save)
-
-
-def _print(run: Backtest, kept: str | None, written: list[Path]) -> None:
+def _print(run: Backtest) -> None:
     result, out = run.result, console()
     if result.synthetic:
         out.print("SYNTHETIC: option prices were computed by a model, not recorded.", style="bold yellow")
@@ -190,9 +136,6 @@ def _print(run: Backtest, kept: str | None, written: list[Path]) -> None:
         out.print(f"- {line}", style="dim")
     speed = f", {result.bars / result.seconds:,.0f} candles/s" if result.seconds else ""
     out.print(f"{result.bars:,} candles in {result.seconds or 0.0:.2f} s{speed}; fingerprint {result.fingerprint}")
-    for path in written:
-        out.print(f"written: {path}")
-    out.print(f"stored as {kept}" if kept else "not stored: no database is running (see --save)")
 
 
 def metrics_table(run: Backtest) -> Table:

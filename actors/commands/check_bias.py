@@ -7,27 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from actors.commands import candle_options as options
+from actors.commands.groups import with_groups
 from actors.commands.shared import JsonFlag, StateOption, console, parse_settings
 
 if TYPE_CHECKING:
     from actors.bias import BiasReport, Difference
 
 
+@with_groups
 def check_bias(
+    *,
     strategy: options.StrategyArgument,
-    candles: options.CandlesOption,
-    start: options.FromOption = None,
-    end: options.ToOption = None,
+    candles: options.CandleOptions,
     settings: options.ParametersOption = None,
     points: Annotated[int, typer.Option("--points", min=2, max=1000, help="How many places to cut the candles at.")] = 20,
     candles_max: Annotated[
         int, typer.Option("--candles-max", min=100, max=1_000_000, help="Only the newest so many are looked at.")
     ] = 20_000,
     seed: options.SeedOption = 7,
-    instrument: options.InstrumentOption = None,
-    timeframe: options.TimeframeOption = None,
-    zone: options.ZoneOption = None,
-    label: options.LabelOption = None,
     state: StateOption = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -46,8 +43,7 @@ def check_bias(
 
     request = BiasRequest(strategy=strategy, parameters=parse_settings(settings), points=points, candles_max=candles_max, seed=seed)
     create_strategy(request.strategy, request.parameters)
-    source = options.candle_request(candles, start=start, end=end, instrument=instrument, zone=zone, label=label, timeframe=timeframe)
-    file, calendar = options.read(source, state, quiet=as_json)
+    file, calendar = options.read_candles(candles.request(), state, quiet=as_json)
     report = run(request, file.array(), calendar)
     if as_json:
         import msgspec

@@ -5,93 +5,102 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from actors.commands import candle_options as options
+from actors.commands.candle_options import choice, read_candles, read_options
 
 if TYPE_CHECKING:
     from actors.backtest_setup import BacktestRequest
+    from actors.candle_source import CandleRequest
+    from actors.commands.run_options import OutputOptions
     from actors.search import Method
     from actors.study_file import StudyFile
     from actors.sweep import SweepRequest
-    from actors.trials import Objective, TaskPool
-
-VaryOption: TypeAlias = Annotated[
-    list[str] | None, typer.Option("--vary", metavar="NAME=FROM:TO:STEP", help="A parameter to vary, or NAME=A,B,C; repeatable.")
-]
-MethodOption: TypeAlias = Annotated[
-    str, typer.Option("--method", metavar="grid|random|tpe", help="All combinations, a seeded sample, or a model's proposals (optuna TPE).")
-]
-TrialsOption: TypeAlias = Annotated[int, typer.Option("--trials", min=1, max=1_000_000, help="How many, of random and tpe.")]
-ObjectiveOption: TypeAlias = Annotated[
-    str, typer.Option("--objective", metavar="sharpe|net|return_over_drawdown", help="What the best is the best at.")
-]
-PruneFlag: TypeAlias = Annotated[
-    bool | None,
-    typer.Option(
-        "--prune/--no-prune",
-        help="Drop the worse half after a quarter and a half of the days (default: where the live engine has to run them).",
-    ),
-]
-WorkersOption: TypeAlias = Annotated[
-    str,
-    typer.Option(
-        "--workers",
-        metavar="ray|ADDRESS|here",
-        help="A Ray of this machine, a cluster's address (default: RAY_ADDRESS), or this process alone.",
-    ),
-]
-StudyOption: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--study",
-        metavar="FILE",
-        help="Where results are kept as they come (default: in the state folder); a killed run goes on from there.",
-    ),
-]
-RestartFlag: TypeAlias = Annotated[bool, typer.Option("--restart", help="Forget what the study holds already.")]
+    from actors.trials import Objective, StudyData, TaskPool
+    from adapters.candle_files import CandleFile
+    from runtime.calendar import ExchangeCalendar
 
 METHODS = ("grid", "random", "tpe")
 OBJECTIVES = ("sharpe", "net", "return_over_drawdown")
 _STATE = Path(".shoal")
 
 
-def sweep_request(
-    backtest: BacktestRequest,
-    vary: list[str] | None,
-    *,
-    method: str,
-    trials: int,
-    objective: str,
-    out_of_sample: float,
-    prune: bool | None,
-    seed: int,
-) -> SweepRequest:
-    """Raises `InvalidInput` naming the option that is wrong."""
-    from actors.search import grid, parse_ranges
-    from actors.strategy_source import strategy_parameters
-    from actors.sweep import SweepRequest
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """Which parameters are tried, how they are judged, and by whom they are run."""
 
-    options.choice("--method", method, dict.fromkeys(METHODS))
-    options.choice("--objective", objective, dict.fromkeys(OBJECTIVES))
-    request = SweepRequest(
-        backtest=backtest,
-        ranges=parse_ranges(vary or []),
-        method=cast("Method", method),
-        trials=trials,
-        objective=cast("Objective", objective),
-        out_of_sample=out_of_sample,
-        prune=prune,
-        seed=seed,
-    )
-    for name, values in request.ranges.items():
-        strategy_parameters(backtest.strategy, {name: values[0]})
-    if method == "grid":
-        grid(request.ranges)
-    return request
+    vary: Annotated[
+        list[str] | None, typer.Option("--vary", metavar="NAME=FROM:TO:STEP", help="A parameter to vary, or NAME=A,B,C; repeatable.")
+    ] = None
+    method: Annotated[
+        str,
+        typer.Option("--method", metavar="grid|random|tpe", help="All combinations, a seeded sample, or a model's proposals (optuna TPE)."),
+    ] = "grid"
+    trials: Annotated[int, typer.Option("--trials", min=1, max=1_000_000, help="How many, of random and tpe.")] = 200
+    objective: Annotated[
+        str, typer.Option("--objective", metavar="sharpe|net|return_over_drawdown", help="What the best is the best at.")
+    ] = "sharpe"
+    prune: Annotated[
+        bool | None,
+        typer.Option(
+            "--prune/--no-prune",
+            help="Drop the worse half after a quarter and a half of the days (default: where the live engine has to run them).",
+        ),
+    ] = None
+    workers: Annotated[
+        str,
+        typer.Option(
+            "--workers",
+            metavar="ray|ADDRESS|here",
+            help="A Ray of this machine, a cluster's address (default: RAY_ADDRESS), or this process alone.",
+        ),
+    ] = "ray"
+    study: Annotated[
+        Path | None,
+        typer.Option(
+            "--study",
+            metavar="FILE",
+            help="Where results are kept as they come (default: in the state folder); a killed run goes on from there.",
+        ),
+    ] = None
+    restart: Annotated[bool, typer.Option("--restart", help="Forget what the study holds already.")] = False
+
+    def request(self, backtest: BacktestRequest, *, out_of_sample: float = 0.0) -> SweepRequest:
+        """Raises `InvalidInput` naming the option that is wrong."""
+        from actors.search import grid, parse_ranges
+        from actors.strategy_source import strategy_parameters
+        from actors.sweep import SweepRequest
+
+        choice("--method", self.method, dict.fromkeys(METHODS))
+        choice("--objective", self.objective, dict.fromkeys(OBJECTIVES))
+        request = SweepRequest(
+            backtest=backtest,
+            ranges=parse_ranges(self.vary or []),
+            method=cast("Method", self.method),
+            trials=self.trials,
+            objective=cast("Objective", self.objective),
+            out_of_sample=out_of_sample,
+            prune=self.prune,
+            seed=backtest.seed,
+        )
+        for name, values in request.ranges.items():
+            strategy_parameters(backtest.strategy, {name: values[0]})
+        if self.method == "grid":
+            grid(request.ranges)
+        return request
+
+    def open(self, state: Path | None, fingerprint: str) -> StudyFile:
+        """The study's file, forgotten first where that was asked for."""
+        from actors.study_file import StudyFile
+
+        path = self.study or (state or _STATE) / "studies" / f"{fingerprint[:16]}.jsonl"
+        if self.restart:
+            path.unlink(missing_ok=True)
+        return StudyFile(path, fingerprint)
 
 
 @contextmanager
@@ -109,17 +118,18 @@ def pool(workers: str, state: Path | None) -> Generator[TaskPool]:
         yield ray
 
 
-def open_study(file: Path | None, state: Path | None, fingerprint: str, *, restart: bool) -> StudyFile:
-    from actors.study_file import StudyFile
+def read(request: SweepRequest, source: CandleRequest, output: OutputOptions) -> tuple[CandleFile, ExchangeCalendar, StudyData]:
+    """The candles, and all that travels to the workers with them."""
+    from actors.trials import study_data
 
-    path = file or (state or _STATE) / "studies" / f"{fingerprint[:16]}.jsonl"
-    if restart:
-        path.unlink(missing_ok=True)
-    return StudyFile(path, fingerprint)
+    file, calendar = read_candles(source, output.state, quiet=output.as_json)
+    array = file.array()
+    options = read_options(request.backtest, file, output.state)
+    return file, calendar, study_data(request.backtest, array, options)
 
 
 def keep_study(
-    summary: dict[str, Any], metrics: dict[str, Any], configuration: dict[str, Any], kind: str, state: Path | None, save: bool | None
+    summary: dict[str, Any], metrics: dict[str, Any], configuration: dict[str, Any], kind: str, output: OutputOptions
 ) -> str | None:
     """Store a finished study's table; returns its id."""
     from datetime import UTC, datetime
@@ -130,8 +140,8 @@ def keep_study(
     content = {"table": summary["table"]}
     short = {name: value for name, value in summary.items() if name != "table"}
     return keep_with(
-        state,
-        save,
+        output.state,
+        output.save,
         lambda store: stored_results.keep(
             store, kind=kind, ts=datetime.now(UTC), summary=short, metrics=metrics, configuration=configuration, content=content
         ),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from actors.commands import candle_options as options
 from actors.commands import study_options as studies
-from actors.commands.backtest import ReportOption, SaveFlag, make_request
-from actors.commands.shared import JsonFlag, StateOption, console
+from actors.commands.groups import with_groups
+from actors.commands.run_options import OutputOptions, RunOptions
+from actors.commands.shared import console
 
 if TYPE_CHECKING:
     from actors.sweep_result import SweepResult
@@ -19,45 +19,17 @@ if TYPE_CHECKING:
 ROWS_SHOWN = 15
 
 
+@with_groups
 def sweep(
+    *,
     strategy: options.StrategyArgument,
-    candles: options.CandlesOption,
-    vary: studies.VaryOption = None,
-    start: options.FromOption = None,
-    end: options.ToOption = None,
-    settings: options.ParametersOption = None,
-    method: studies.MethodOption = "grid",
-    trials: studies.TrialsOption = 200,
-    objective: studies.ObjectiveOption = "sharpe",
+    candles: options.CandleOptions,
+    search: studies.SearchOptions,
     out_of_sample: Annotated[
         float, typer.Option("--out-of-sample", help="Share of the days, the last ones, that no choice is made on.")
     ] = 0.3,
-    prune: studies.PruneFlag = None,
-    capital: options.CapitalOption = None,
-    risk: options.RiskOption = None,
-    quantity: options.QuantityOption = None,
-    fees: options.FeesOption = None,
-    slippage: options.SlippageOption = "0ticks",
-    fill: options.FillOption = "next_open",
-    seed: options.SeedOption = 7,
-    data: options.SessionOption = None,
-    instrument: options.InstrumentOption = None,
-    kind: options.KindOption = None,
-    lot_size: options.LotSizeOption = None,
-    tick_size: options.TickSizeOption = None,
-    volatility: options.VolatilityOption = "realised",
-    expiry: options.ExpiryOption = "weekly",
-    expiry_weekday: options.WeekdayOption = 3,
-    timeframe: options.TimeframeOption = None,
-    zone: options.ZoneOption = None,
-    label: options.LabelOption = None,
-    workers: studies.WorkersOption = "ray",
-    study: studies.StudyOption = None,
-    restart: studies.RestartFlag = False,
-    report: ReportOption = None,
-    save: SaveFlag = None,
-    state: StateOption = None,
-    as_json: JsonFlag = False,
+    run: RunOptions,
+    output: OutputOptions,
 ) -> None:
     """Try many parameters, choose on the first days, look at the last ones, and say how much of the best is luck.
 
@@ -69,52 +41,39 @@ def sweep(
 
     - `shoal sweep index_options_scalper --candles BANKNIFTY.parquet --from 2024-01-01 --vary reward_risk=1,1.5,2 --method tpe --trials 50`
 
-    - `shoal sweep my_strategy.py --candles prices.parquet --vary period=5:50:5 --workers ray://head:10001 --json`
+    - `shoal sweep my_strategy.py --candles prices.parquet --vary period=5:50:5 --workers 10.0.0.5:6379 --json`
     """
-    from actors.commands.backtest import check_folder
     from actors.sweep import days_of, split, study_fingerprint
     from actors.sweep_result import run_sweep
 
-    base = make_request(
-        strategy, settings, start=start, end=end, capital=capital, risk=risk, quantity=quantity, fees=fees, slippage=slippage,
-        fill=fill, lane="exact", seed=seed, data=data, kind=kind, lot_size=lot_size, tick_size=tick_size,
-        volatility=volatility, expiry=expiry, expiry_weekday=expiry_weekday,
-    )  # fmt: skip
-    request = studies.sweep_request(
-        base, vary, method=method, trials=trials, objective=objective, out_of_sample=out_of_sample, prune=prune, seed=seed
-    )
-    check_folder("--report", report)
-    source = options.candle_request(candles, start=start, end=end, instrument=instrument, zone=zone, label=label, timeframe=timeframe)
-    file, calendar = options.read(source, state, quiet=as_json)
-    array = file.array()
-    in_sample, _ = split(request, days_of(array, base.start, base.end))
-    opened = studies.open_study(study, state, study_fingerprint(request, array, in_sample), restart=restart)
+    request = search.request(run.request(strategy, candles), out_of_sample=out_of_sample)
+    output.check()
+    file, calendar, data = studies.read(request, candles.request(), output)
+    in_sample, _ = split(request, days_of(data.candles, candles.first_day, candles.last_day))
+    opened = search.open(output.state, study_fingerprint(request, data, in_sample))
     try:
-        with studies.pool(workers, state) as pool, options.progress_bar(f"sweep of {strategy}", quiet=as_json) as told:
-            result = run_sweep(request, file, calendar, pool, opened, told=told)
+        with studies.pool(search.workers, output.state) as pool, output.progress(f"sweep of {strategy}") as told:
+            result = run_sweep(request, file, calendar, data, pool, opened, told=told)
     finally:
         opened.close()
-    _give(result, report, state, save, as_json=as_json)
+    _give(result, output)
 
 
-def _give(result: SweepResult, report: Path | None, state: Path | None, save: bool | None, *, as_json: bool) -> None:
+def _give(result: SweepResult, output: OutputOptions) -> None:
     import msgspec
 
     from actors.study_pages import sweep_page
     from adapters.backtest_report import write_page
 
-    if report is not None:
-        write_page(sweep_page(result), report)
+    if output.report is not None:
+        write_page(sweep_page(result), output.report)
     summary = result.summary()
-    configuration = msgspec.to_builtins(result.request)
-    kept = studies.keep_study(summary, result.run.metrics, configuration, "sweep", state, save)
-    if as_json:
+    kept = studies.keep_study(summary, result.run.metrics, msgspec.to_builtins(result.request), "sweep", output)
+    if output.as_json:
         typer.echo(json.dumps(summary | {"stored": kept}, indent=2))
         return
     _print(result)
-    for line in (f"written: {report}" if report else "", f"stored as {kept}" if kept else ""):
-        if line:
-            typer.echo(line)
+    output.say_written(kept)
 
 
 def _print(result: SweepResult) -> None:

@@ -3,59 +3,31 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from actors.commands import candle_options as options
 from actors.commands import study_options as studies
-from actors.commands.backtest import ReportOption, SaveFlag, check_folder, make_request
-from actors.commands.shared import JsonFlag, StateOption, console
+from actors.commands.groups import with_groups
+from actors.commands.run_options import OutputOptions, RunOptions
+from actors.commands.shared import console
 
 if TYPE_CHECKING:
     from actors.walk_forward import WalkResult
 
 
+@with_groups
 def walk_forward(
+    *,
     strategy: options.StrategyArgument,
-    candles: options.CandlesOption,
-    vary: studies.VaryOption = None,
+    candles: options.CandleOptions,
+    search: studies.SearchOptions,
     train: Annotated[int, typer.Option("--train", min=1, help="Trading days that parameters are chosen on.")] = 120,
     test: Annotated[int, typer.Option("--test", min=1, help="Trading days that they are then traded on.")] = 20,
     anchored: Annotated[bool, typer.Option("--anchored", help="Training always begins with the first day.")] = False,
-    start: options.FromOption = None,
-    end: options.ToOption = None,
-    settings: options.ParametersOption = None,
-    method: studies.MethodOption = "grid",
-    trials: studies.TrialsOption = 200,
-    objective: studies.ObjectiveOption = "sharpe",
-    prune: studies.PruneFlag = None,
-    capital: options.CapitalOption = None,
-    risk: options.RiskOption = None,
-    quantity: options.QuantityOption = None,
-    fees: options.FeesOption = None,
-    slippage: options.SlippageOption = "0ticks",
-    fill: options.FillOption = "next_open",
-    seed: options.SeedOption = 7,
-    data: options.SessionOption = None,
-    instrument: options.InstrumentOption = None,
-    kind: options.KindOption = None,
-    lot_size: options.LotSizeOption = None,
-    tick_size: options.TickSizeOption = None,
-    volatility: options.VolatilityOption = "realised",
-    expiry: options.ExpiryOption = "weekly",
-    expiry_weekday: options.WeekdayOption = 3,
-    timeframe: options.TimeframeOption = None,
-    zone: options.ZoneOption = None,
-    label: options.LabelOption = None,
-    workers: studies.WorkersOption = "ray",
-    study: studies.StudyOption = None,
-    restart: studies.RestartFlag = False,
-    report: ReportOption = None,
-    save: SaveFlag = None,
-    state: StateOption = None,
-    as_json: JsonFlag = False,
+    run: RunOptions,
+    output: OutputOptions,
 ) -> None:
     """Choose parameters on training days, trade them on the test days after them, and move on: only the test days count.
 
@@ -68,33 +40,26 @@ def walk_forward(
     """
     from actors.walk_forward import WalkRequest, run_walk
 
-    base = make_request(
-        strategy, settings, start=start, end=end, capital=capital, risk=risk, quantity=quantity, fees=fees, slippage=slippage,
-        fill=fill, lane="exact", seed=seed, data=data, kind=kind, lot_size=lot_size, tick_size=tick_size,
-        volatility=volatility, expiry=expiry, expiry_weekday=expiry_weekday,
-    )  # fmt: skip
-    sweep = studies.sweep_request(base, vary, method=method, trials=trials, objective=objective, out_of_sample=0.0, prune=prune, seed=seed)
-    request = WalkRequest(sweep=sweep, train=train, test=test, anchored=anchored)
-    check_folder("--report", report)
-    source = options.candle_request(candles, start=start, end=end, instrument=instrument, zone=zone, label=label, timeframe=timeframe)
-    file, _ = options.read(source, state, quiet=as_json)
-    with studies.pool(workers, state) as pool, options.progress_bar(f"walk-forward of {strategy}", quiet=as_json) as told:
-        result = run_walk(request, file, pool, lambda found: studies.open_study(study, state, found, restart=restart), told=told)
-    _give(result, report, state, save, as_json=as_json)
+    request = WalkRequest(sweep=search.request(run.request(strategy, candles)), train=train, test=test, anchored=anchored)
+    output.check()
+    file, _, data = studies.read(request.sweep, candles.request(), output)
+    with studies.pool(search.workers, output.state) as pool, output.progress(f"walk-forward of {strategy}") as told:
+        result = run_walk(request, file, data, pool, lambda found: search.open(output.state, found), told=told)
+    _give(result, output)
 
 
-def _give(result: WalkResult, report: Path | None, state: Path | None, save: bool | None, *, as_json: bool) -> None:
+def _give(result: WalkResult, output: OutputOptions) -> None:
     import msgspec
 
     from actors.commands.backtest import metrics_table
     from actors.study_pages import walk_page
     from adapters.backtest_report import write_page
 
-    if report is not None:
-        write_page(walk_page(result), report)
+    if output.report is not None:
+        write_page(walk_page(result), output.report)
     summary = result.summary()
-    kept = studies.keep_study(summary, result.run.metrics, msgspec.to_builtins(result.request), "walk-forward", state, save)
-    if as_json:
+    kept = studies.keep_study(summary, result.run.metrics, msgspec.to_builtins(result.request), "walk-forward", output)
+    if output.as_json:
         typer.echo(json.dumps(summary | {"stored": kept}, indent=2))
         return
     out = console()
@@ -104,6 +69,4 @@ def _give(result: WalkResult, report: Path | None, state: Path | None, save: boo
     out.print(
         f"walk-forward efficiency {efficiency:.0%}" if efficiency is not None else "walk-forward efficiency: none, training lost money"
     )
-    for line in (f"written: {report}" if report else "", f"stored as {kept}" if kept else ""):
-        if line:
-            typer.echo(line)
+    output.say_written(kept)

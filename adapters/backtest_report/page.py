@@ -159,9 +159,19 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     rows: Sequence[Sequence[Value]]
 
 
+class Curves(msgspec.Struct, frozen=True, kw_only=True):
+    """Equity of many accounts, of which one is shown at a time with the median of all; `time` as of `Curve`."""
+
+    names: Sequence[str]
+    time: NDArray[np.int64]
+    values: Sequence[NDArray[np.float64]]
+    median: NDArray[np.float64]
+
+
 class Section(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     note: str = ""
+    curves: Curves | None = None
     heat: Heat | None = None
     table: Table | None = None
 

@@ -16,6 +16,7 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from runtime.backtest import screen_kernels as kernels
+from runtime.backtest.assumptions import assumptions
 from runtime.backtest.book import TradeBook
 from runtime.backtest.candle_array import CandleArray
 from runtime.backtest.contexts import Contexts
@@ -50,9 +51,16 @@ class FleetUser(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FleetResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One row per user, in the order given; `equity` has a column per day of `day`. `by_engine`: who needed an engine of his own."""
+    """One row per user, in the order given; `equity` has a column per day of `day`. `by_engine`: who needed an engine of his own.
 
+    `assumptions` and `synthetic` as those of a `BacktestResult`.
+    """
+
+    spec: BacktestSpec
+    assumptions: tuple[str, ...]
+    synthetic: bool
     users: tuple[str, ...]
+    capital: NDArray[np.float64]
     by_engine: NDArray[np.bool_]
     trades: NDArray[np.int64]
     gross: NDArray[np.float64]
@@ -90,6 +98,10 @@ def run_fleet(
     first, last = traded_rows(spec, candles)
     ends = day_ends(candles, first, last)
     result = FleetResult(
+        spec=spec,
+        assumptions=(*_PERSONAL, *assumptions(spec, synthetic=options is not None), *(() if options is None else options.notes())),
+        synthetic=options is not None,
+        capital=np.array([float(user.session.capital) for user in users]),
         users=tuple(user.user_id for user in users),
         by_engine=np.ones(len(users), dtype=np.bool_),
         trades=np.zeros(len(users), dtype=np.int64),
@@ -228,6 +240,7 @@ def _by_engine(
         result.equity[number] = equity_at(own, trades, ends, lane.book.marks(last))
 
 
+_PERSONAL = ("Every user has capital, sizes, limits and fees of their own where they name any; of the rest, what is said here.",)
 _UNIT = Sizing(method=SizingMethod.FIXED, quantity=Decimal(1))
 
 

@@ -83,6 +83,15 @@ class OptionMarket:
             digest.update(msgspec.msgpack.encode(chain))
         return digest.hexdigest()
 
+    def notes(self) -> tuple[str, ...]:
+        """What its premiums follow, in plain words."""
+        if not self._recorded:
+            return ()
+        first, last = (chain.taken_at.astimezone(self._candles.zone) for chain in (self._recorded[0], self._recorded[-1]))
+        span = f"{len(self._recorded):,} recorded chains ({first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M})"
+        kept = "the volatility that its newest recorded price implies, for an hour; where there is none, the model's"
+        return (f"Option premiums follow {span}: a contract is priced at {kept}.",)
+
     # --- what a strategy sees ---
 
     def chains(self, row: int, candle: Candle) -> tuple[OptionChain, OptionChain | None]:

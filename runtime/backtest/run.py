@@ -55,46 +55,65 @@ def run_backtest(
     Raises:
         InvalidConfig: the candles are of another instrument or timeframe, or none is within the dates.
     """
-    first, last = traded_rows(spec, candles)
     if spec.lane is Lane.SCREENING:
         return _screened(spec, candles, strategy, calendar, quality)
-    contexts = Contexts(candles, calendar, options)
-    ends = day_ends(candles, first, last)
-    prices: PriceSource = options or OwnPrices(candles)
-    book = TradeBook(candles, prices, ends)
-    source = signal_source(strategy, candles, contexts, spec.subscription, spec.instrument)
-    lane = ExactLane(spec, candles, source, prices, book, skip=skip, on_fill=on_fill)
-    lane.begin(first)
-    signals = 0
-    for start, stop, codes in stretches(source, last, progress):
-        signals += int(np.count_nonzero(codes[max(first - start, 0) :]))
-        lane.follow(codes, max(start, first), start, stop)
-    if source.failure is not None:
-        raise InvalidConfig("strategy", spec.subscription.strategy, f"failed at {source.failure}")
-    if spec.close_at_end:
-        lane.end(last - 1)
-    trades = book.table()
-    curve = curve_of(candles, ends, equity_at(spec, trades, ends, book.marks(last)))
-    return BacktestResult(
-        spec=spec,
-        trades=trades,
-        equity=curve,
-        metrics=metrics_of(spec, trades, curve, last - first),
-        assumptions=assumptions(spec, synthetic=prices.synthetic),
-        synthetic=prices.synthetic,
-        quality=tuple(quality),
-        fingerprint=fingerprint(spec, candles, options=None if options is None else options.fingerprint()),
-        bars=last - first,
-        bars_woken=lane.woken,
-        orders=lane.orders,
-        signals=signals,
-        skipped=dict(sorted(lane.skipped.items())),
-    )
+    return _Exact(spec, candles, calendar, options).run(strategy, quality, progress, skip=skip, on_fill=on_fill)
+
+
+class _Exact:
+    """One run of the exact lane."""
+
+    def __init__(self, spec: BacktestSpec, candles: CandleArray, calendar: ExchangeCalendar | None, options: OptionMarket | None) -> None:
+        self._spec, self._candles, self._calendar, self._options = spec, candles, calendar, options
+        self._first, self._last = traded_rows(spec, candles)
+        self._prices: PriceSource = options or OwnPrices(candles)
+        self._ends = day_ends(candles, self._first, self._last)
+        self._book = TradeBook(candles, self._prices, self._ends)
+
+    def run(
+        self, strategy: Strategy, quality: Sequence[str], progress: Progress | None, *, skip: bool, on_fill: OnFill | None
+    ) -> BacktestResult:
+        spec, first, last = self._spec, self._first, self._last
+        contexts = Contexts(self._candles, self._calendar, self._options)
+        source = signal_source(strategy, self._candles, contexts, spec.subscription, spec.instrument)
+        lane = ExactLane(spec, self._candles, source, self._prices, self._book, skip=skip, on_fill=on_fill)
+        lane.begin(first)
+        signals = 0
+        for start, stop, codes in stretches(source, last, progress):
+            signals += int(np.count_nonzero(codes[max(first - start, 0) :]))
+            lane.follow(codes, max(start, first), start, stop)
+        if source.failure is not None:
+            raise InvalidConfig("strategy", spec.subscription.strategy, f"failed at {source.failure}")
+        if spec.close_at_end:
+            lane.end(last - 1)
+        return self._result(lane, signals, quality)
+
+    def _result(self, lane: ExactLane, signals: int, quality: Sequence[str]) -> BacktestResult:
+        spec, candles, options, bars = self._spec, self._candles, self._options, self._last - self._first
+        trades = self._book.table()
+        curve = curve_of(candles, self._ends, equity_at(spec, trades, self._ends, self._book.marks(self._last)))
+        synthetic = self._prices.synthetic
+        return BacktestResult(
+            spec=spec,
+            trades=trades,
+            equity=curve,
+            metrics=metrics_of(spec, trades, curve, bars),
+            assumptions=assumptions(spec, synthetic=synthetic) + (() if options is None else options.notes()),
+            synthetic=synthetic,
+            quality=tuple(quality),
+            fingerprint=fingerprint(spec, candles, options=None if options is None else options.fingerprint()),
+            bars=bars,
+            bars_woken=lane.woken,
+            orders=lane.orders,
+            signals=signals,
+            skipped=dict(sorted(lane.skipped.items())),
+        )
 
 
 def _screened(
     spec: BacktestSpec, candles: CandleArray, strategy: Strategy, calendar: ExchangeCalendar | None, quality: Sequence[str]
 ) -> BacktestResult:
+    traded_rows(spec, candles)
     refusal = why_not(spec, strategy)
     if refusal is not None or not isinstance(strategy, KernelStrategy):
         raise refusal or InvalidConfig("strategy", spec.subscription.strategy, "is no KernelStrategy")

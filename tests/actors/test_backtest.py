@@ -114,8 +114,11 @@ def test_a_report_is_written_with_what_was_asked(run: Backtest, tmp_path: Path) 
 def test_files_that_cannot_be_written_are_named(run: Backtest, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"--trades.*must end with one of .parquet, .csv, .json"):
         run.write_trades(tmp_path / "trades.xlsx")
-    with pytest.raises(InvalidInput, match=r"--trades.*cannot be written"):
+    with pytest.raises(InvalidInput, match=r"--trades.*absent is not a folder"):
         run.write_trades(tmp_path / "absent" / "trades.csv")
+    (tmp_path / "taken.csv").mkdir()
+    with pytest.raises(InvalidInput, match=r"--trades.*cannot be written"):
+        run.write_trades(tmp_path / "taken.csv")
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_a_result_is_kept_without_a_running_system_when_asked_to(tmp_path: Path)
         (("backtest", "ema_cross", *ASKED, "--capital", "NaN"), "--capital = 'NaN': is not a number"),
         (("backtest", "ema_cross", *ASKED, "--fill", "best"), "--fill = 'best': must be one of next_open, close"),
         (("backtest", "ema_cross", *ASKED, "--lane", "fast"), "--lane = 'fast': must be one of exact, screening"),
-        (("backtest", "ema_cross", *ASKED, "--label", "middle"), "--label = 'middle': must be start or end"),
+        (("backtest", "ema_cross", *ASKED, "--label", "middle"), "--label = 'middle': must be one of start, end"),
         (("backtest", "ema_cross", *ASKED, "--timeframe", "7m"), "--timeframe = '7m': must be one of 1m"),
         (("backtest", "ema_cross", *ASKED, "--kind", "COIN"), "--kind = 'COIN': must be one of INDEX"),
         (("backtest", "ema_cross", *ASKED, "--from", "2024-02-01", "--to", "2024-01-01"), "must not be before --from 2024-02-01"),

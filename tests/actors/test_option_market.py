@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ import pytest
 
 from actors.backtest import backtest
 from actors.backtest_setup import BacktestRequest, describe_instrument
-from actors.option_market import option_market
+from actors.option_market import option_data, option_market
 from runtime.backtest.candle_array import CandleArray
 from runtime.backtest.options import OptionMarket, realised_volatility
 from runtime.errors import InvalidInput
-from runtime.market import IST, InstrumentKind, Timeframe
+from runtime.market import IST, InstrumentKind, OptionChain, Timeframe
 from tests.actors.test_backtest import waves
 from tests.adapters.backtest_report.results import candles
 
@@ -24,16 +24,24 @@ WALK = candles(375 * 12)
 INDEX = CandleArray.of("NSE:BANKNIFTY", Timeframe.M1, IST, WALK.opened_at, np.column_stack([WALK.open, WALK.high, WALK.low, WALK.close]))
 
 
+CHAIN = """StrikePrice,CurrentVal,CallOI,CallVolume,CallIV,CallLTP,CallBidPrice,CallAskPrice,PutOI,PutVolume,PutIV,PutLTP,PutBidPrice,PutAskPrice
+48000,48000,10,5,60,1200,1199,1201,20,6,60,1150,1149,1151
+"""
+
+
 def market(**asked: Any) -> OptionMarket:
     request = BacktestRequest(strategy="index_options_scalper", **asked)
-    found = option_market(request, describe_instrument(request, "NSE:BANKNIFTY"), INDEX)
+    data = option_data(request, INDEX.instrument, INDEX)
+    found = option_market(request, describe_instrument(request, "NSE:BANKNIFTY"), INDEX, data)
     assert found is not None
     return found
 
 
 def test_what_is_traded_itself_has_no_options() -> None:
     request = BacktestRequest(strategy="ema_cross")
-    assert option_market(request, describe_instrument(request, "NSE:BANKNIFTY"), INDEX) is None
+    assert option_data(request, "NSE:BANKNIFTY", INDEX) is None
+    with pytest.raises(InvalidInput, match=r"--chains.*does not trade options"):
+        option_data(BacktestRequest(strategy="ema_cross", chains="chains.parquet"), "NSE:BANKNIFTY", INDEX)
 
 
 def test_terms_are_the_usual_ones_of_the_index_unless_told() -> None:
@@ -59,6 +67,43 @@ def test_a_volatility_index_may_begin_with_the_candles(tmp_path: Path) -> None:
     file.write_text("Date,Time,Open,High,Low,Close\n20240101,09:15,15,17,15,17\n20240101,09:16,17,17,17,17\n", encoding="utf-8")
 
     assert market(volatility=str(file))._volatility[:3].tolist() == [0.15, 0.17, 0.17]  # its open, then the close before each candle
+
+
+def test_recorded_chains_are_read_with_what_is_wrong_with_them_and_priced_by(tmp_path: Path) -> None:
+    file = tmp_path / "2024-01-01_1000.csv"
+    file.write_text(CHAIN, encoding="utf-8")
+    request = BacktestRequest(strategy="index_options_scalper", chains=str(file), volatility="0.2")
+    data = option_data(request, INDEX.instrument, INDEX)
+    assert data is not None
+    (chain,) = data.chains
+    assert (chain.expiry, chain.taken_at.astimezone(IST).isoformat()) == (date(2024, 1, 4), "2024-01-01T10:00:00+05:30")
+    found = option_market(request, describe_instrument(request, "NSE:BANKNIFTY"), INDEX, data)
+    assert found is not None
+    call = chain.rows[0].call
+    assert call is not None
+    at_ten, minutes = found.columns(call.instrument, 45), found.columns(call.instrument, 10)
+    assert at_ten.open[0] != pytest.approx(minutes.open[0], rel=0.2)  # not the model's 20 % any more
+    assert found.notes()[0].startswith("Option premiums follow 1 recorded chains (2024-01-01 10:00")
+    assert any("expiry assumed" in line for line in data.quality)
+
+
+@pytest.mark.parametrize(("chains", "complaint"), [("absent.csv", "is not a file"), ("store", "no store is at hand")])
+def test_chains_that_are_not_there_are_refused(chains: str, complaint: str) -> None:
+    with pytest.raises(InvalidInput, match=f"--chains.*{complaint}"):
+        option_data(BacktestRequest(strategy="index_options_scalper", chains=chains), INDEX.instrument, INDEX)
+
+
+def test_chains_of_the_store_are_asked_for_while_the_candles_last() -> None:
+    asked: list[Any] = []
+
+    def stored(underlying: str, start: datetime, end: datetime) -> list[OptionChain]:
+        asked.append((underlying, start.astimezone(IST), end.astimezone(IST)))
+        return []
+
+    with pytest.raises(InvalidInput, match="holds no option chain of NSE:BANKNIFTY between"):
+        option_data(BacktestRequest(strategy="index_options_scalper", chains="store"), INDEX.instrument, INDEX, stored)
+    first, last = (datetime.fromtimestamp(int(INDEX.opened_at[at]), IST) for at in (0, -1))
+    assert asked == [("NSE:BANKNIFTY", first, last + timedelta(minutes=1))]
 
 
 @pytest.mark.parametrize("text", ["absent.csv", "0", "-1", "nan", "20", "high"])

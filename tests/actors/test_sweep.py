@@ -20,7 +20,7 @@ from actors.study_file import StudyFile
 from actors.study_pages import sweep_page, walk_page
 from actors.sweep import Days, SweepRequest, days_of, ranked, split, study_fingerprint
 from actors.sweep_result import SweepResult, run_sweep
-from actors.trials import InProcess
+from actors.trials import InProcess, study_data
 from actors.walk_forward import WalkRequest, WalkResult, run_walk, windows
 from adapters.backtest_report import render
 from adapters.candle_files import CandleFile
@@ -89,16 +89,18 @@ class Backwards(InProcess):
 
 
 def swept(request: SweepRequest, file: CandleFile, folder: Path, pool: InProcess | None = None, name: str = "study") -> SweepResult:
-    fingerprint = study_fingerprint(request, file.array(), *split(request, days_of(file.array(), None, None))[:1])
+    data = study_data(request.backtest, file.array(), None)
+    fingerprint = study_fingerprint(request, data, *split(request, days_of(data.candles, None, None))[:1])
     study = StudyFile(folder / f"{name}.jsonl", fingerprint)
     try:
-        return run_sweep(request, file, calendar_for("NSE:BANKNIFTY"), pool or InProcess(), study)
+        return run_sweep(request, file, calendar_for("NSE:BANKNIFTY"), data, pool or InProcess(), study)
     finally:
         study.close()
 
 
 def walked(request: WalkRequest, file: CandleFile, folder: Path, pool: InProcess | None = None) -> WalkResult:
-    return run_walk(request, file, pool or InProcess(), lambda fingerprint: StudyFile(folder / f"{fingerprint}.jsonl", fingerprint))
+    data = study_data(request.sweep.backtest, file.array(), None)
+    return run_walk(request, file, data, pool or InProcess(), lambda fingerprint: StudyFile(folder / f"{fingerprint}.jsonl", fingerprint))
 
 
 def test_every_trial_is_the_backtest_of_its_parameters(file: CandleFile, tmp_path: Path) -> None:
@@ -111,6 +113,7 @@ def test_every_trial_is_the_backtest_of_its_parameters(file: CandleFile, tmp_pat
             msgspec.structs.replace(BASE, parameters=trial.parameters, start=result.in_sample.start, end=result.in_sample.end),
             file,
             calendar_for("NSE:BANKNIFTY"),
+            None,
         ).metrics
         assert (trial.figures.trades, trial.figures.net) == (single["trades"], pytest.approx(single["net_profit"]))
         assert trial.figures.sharpe == pytest.approx(single["sharpe"])
@@ -133,6 +136,7 @@ def test_the_best_is_first_and_its_days_out_of_sample_were_not_chosen_on(file: C
         msgspec.structs.replace(BASE, parameters=first.parameters, start=result.out_of_sample.start, end=result.out_of_sample.end),
         file,
         calendar_for("NSE:BANKNIFTY"),
+        None,
     )
     assert result.held_back[first.number].net == pytest.approx(held_back.metrics["net_profit"])
 
@@ -251,6 +255,7 @@ def test_a_walk_is_the_sum_of_backtests_with_what_each_window_chose(file: Candle
             msgspec.structs.replace(BASE, parameters=step.chosen.parameters, start=step.window.test.start, end=step.window.test.end),
             file,
             calendar_for("NSE:BANKNIFTY"),
+            None,
         )
         nets += single.trades["net"].tolist()
     assert result.run.trades["net"].tolist() == nets

@@ -94,6 +94,38 @@ function drawEquity(curve, format) {
   }
 }
 
+// One account of many at a time, with the median of all; {names, time, values, median}.
+function drawCurves(curves, format, title) {
+  const { AreaSeries, LineSeries } = LightweightCharts, times = curves.time;
+  const points = (values) => Array.from(times, (at, index) => ({ time: at, value: values[index] }));
+  const box = element("div", { class: "chart tall", tabindex: 0, role: "img", "aria-label": `${title}. Arrow keys move, plus and minus zoom.` });
+  const legend = element("p", { class: "legend" });
+  const choice = element("select", { class: "button", "aria-label": "Account shown" }, ...curves.names.map((name, at) => element("option", { value: at }, name)));
+  const step = (by) => { choice.selectedIndex = Math.min(Math.max(choice.selectedIndex + by, 0), curves.names.length - 1); show(); };
+  const buttons = element("div", { class: "buttons", role: "group", "aria-label": "Account" },
+    element("button", { type: "button", class: "button", "aria-label": "Previous account", onclick: () => step(-1) }, "‹"), choice,
+    element("button", { type: "button", class: "button", "aria-label": "Next account", onclick: () => step(1) }, "›"));
+  const draw = () => {
+    const priceFormat = { type: "custom", minMove: 0.01, formatter: (value) => format.text(value, "amount") };
+    const chart = createChart(box, () => style());
+    const one = chart.addSeries(AreaSeries, { priceFormat, priceLineVisible: false });
+    const median = chart.addSeries(LineSeries, { priceFormat, priceLineVisible: false, lastValueVisible: false, lineWidth: 1 });
+    const style = () => { one.applyOptions({ lineColor: colour("--accent"), lineWidth: 2, ...gradient("--accent") }); median.applyOptions({ color: colour("--muted") }); };
+    style();
+    median.setData(points(curves.median));
+    show = () => {
+      const values = curves.values[choice.selectedIndex];
+      one.setData(points(values));
+      legend.replaceChildren(`${curves.names[choice.selectedIndex]}: from `, element("b", {}, format.text(values[0], "amount")), " to ", element("b", {}, format.text(values[values.length - 1], "amount")), ` ${format.currency}`);
+    };
+    choice.addEventListener("change", () => show());
+    show();
+    chart.timeScale().fitContent();
+  };
+  let show = () => {};
+  return { nodes: [buttons, legend, box], draw };
+}
+
 // The chart library wants colours it can parse: a hex colour with an opacity.
 function gradient(name) {
   const hex = colour(name);

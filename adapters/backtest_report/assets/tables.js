@@ -98,12 +98,15 @@ function drawQuality({ summary, notes, findings }) {
 }
 
 function drawExtra(sections, format) {
-  for (const { title, note, heat, table } of sections) {
+  for (const { title, note, curves, heat, table } of sections) {
     const panel = element("section", { class: "panel" }, element("h2", {}, title));
     if (note) panel.append(element("p", { class: "muted" }, note));
+    const chart = curves ? drawCurves(curves, format, title) : null;
+    if (chart) panel.append(...chart.nodes);
     if (heat) panel.append(element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, heatTable(heat, format)));
     if (table) panel.append(element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, plainTable(table, format)));
     $("extra").append(panel);
+    if (chart) chart.draw();
   }
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 
 import msgspec
 
@@ -11,6 +12,31 @@ from runtime.market import Instrument
 from runtime.orders import Order
 
 _ZERO = Decimal(0)
+
+
+class Capability(StrEnum):
+    """What brokers differ in. One that lacks something says why (`Broker.lacks`); the contract suites hold it to all the rest."""
+
+    NETWORK = "network"
+    """It is reached over a network, on which requests and answers are lost."""
+    DAILY_LOGIN = "daily_login"
+    """Access ends by itself, and only a person's login brings it back."""
+    SIGNED_REQUESTS = "signed_requests"
+    """Requests carry their time under a signature and are refused when the clocks differ."""
+    RECOGNISED_REPEATS = "recognised_repeats"
+    """It takes an order that comes twice under one id once."""
+    ORDER_RATE = "order_rate"
+    """It takes so many orders in a time."""
+    ORDER_STREAM = "order_stream"
+    """It tells of orders as they change, on a connection that may drop."""
+    FREEZE_SLICES = "freeze_slices"
+    """Larger orders than the exchange takes at once are cut up."""
+    PROTECTED_MARKET = "protected_market"
+    """Market orders leave as limit orders a little beyond the market."""
+    OWN_ADDRESS = "own_address"
+    """Each account's orders may leave by an address or a proxy of its own."""
+    ALGO_NAME = "algo_name"
+    """Orders may carry the name under which the exchange has registered an algo."""
 
 
 class OpenOrder(msgspec.Struct, frozen=True, kw_only=True):

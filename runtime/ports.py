@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 
-from runtime.accounts import AccountPosition, Funds, OpenOrder, PreflightCheck
+from runtime.accounts import AccountPosition, Capability, Funds, OpenOrder, PreflightCheck
 from runtime.events import BrokerChanged, JournalRecord
 from runtime.market import Candle, FeedEvent, Instrument, InstrumentId, OptionChain, Quote, Timeframe
 from runtime.orders import Order, OrderEvent
@@ -225,6 +225,8 @@ class Broker(Protocol):
 
     name: str
     native_stops: bool
+    lacks: ClassVar[Mapping[Capability, str]]
+    """Capabilities that it has not, each with the reason."""
 
     async def open(self) -> None:
         """Log in and start to listen. Idempotent.

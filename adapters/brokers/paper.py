@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import ClassVar
 
-from runtime.accounts import AccountPosition, Funds, OpenOrder, PreflightCheck
+from runtime.accounts import AccountPosition, Capability, Funds, OpenOrder, PreflightCheck
 from runtime.errors import BrokerUnavailable, InvalidConfig, OrderNotFound
 from runtime.market import Instrument, InstrumentId, Quote
 from runtime.orders import Order, OrderEvent, OrderFilled
@@ -79,6 +80,17 @@ class PaperBroker:
 
     name = "paper"
     native_stops = True
+    lacks: ClassVar[Mapping[Capability, str]] = {
+        Capability.NETWORK: "orders are filled inside this process: nothing is lost on the way",
+        Capability.DAILY_LOGIN: "there is nothing to log in to",
+        Capability.SIGNED_REQUESTS: "there are no requests",
+        Capability.ORDER_RATE: "the paper exchange takes as many orders as come",
+        Capability.ORDER_STREAM: "fills are handed over by a call",
+        Capability.FREEZE_SLICES: "the paper exchange takes any quantity at once",
+        Capability.PROTECTED_MARKET: "market orders are filled at the quote, and slippage is a setting",
+        Capability.OWN_ADDRESS: "no order leaves the machine",
+        Capability.ALGO_NAME: "no exchange is asked",
+    }
 
     def __init__(
         self,

@@ -52,7 +52,7 @@ class UpstoxClient:
     ) -> None:
         self.token = token
         self.endpoints = endpoints or Endpoints()
-        self._jitter, self._answer_seconds = jitter, answer_seconds
+        self.jitter, self._answer_seconds = jitter, answer_seconds
         egress = egress or Egress()
         self._http = httpx.AsyncClient(
             transport=httpx.AsyncHTTPTransport(
@@ -90,7 +90,7 @@ class UpstoxClient:
                 if attempt == READ_ATTEMPTS - 1:
                     raise
                 least = error.retry_after if isinstance(error, RateLimited) else 0.0
-                await asyncio.sleep(min(PAUSE_SECONDS_MAX, least + self._jitter() * 0.25 * 4**attempt))
+                await asyncio.sleep(min(PAUSE_SECONDS_MAX, least + self.jitter() * 0.25 * 4**attempt))
         raise AssertionError  # the loop returns or raises
 
     async def change(

@@ -16,8 +16,9 @@ from adapters.upstox.limiter import RateLimit
 from runtime.orders import OrderType
 from tests.adapters.feeds.frames import feeds, full
 from tests.benchmarks.report import figure, publish
-from tests.contracts.broker_rigs import UpstoxRig, order
-from tests.contracts.test_feed import INDEX, Reader, eventually, make_feed
+from tests.contracts.rig import eventually, order
+from tests.contracts.test_feed import Reader
+from tests.contracts.upstox_rig import UpstoxRig
 from tests.venues.upstox.faults import FeedSilence
 
 FRAMES, INSTRUMENTS, WHOLE = 300, 50, 1_500
@@ -51,8 +52,7 @@ async def submit() -> tuple[list[float], list[float]]:
     """Wall milliseconds of a submit and of the same request sent bare, alternating."""
     through, bare = [], []
     async with UpstoxRig() as rig:
-        rig.settings |= {"order_limits": (RateLimit(100_000, 1.0),)}
-        broker, client = await rig.broker(), rig.client("U1")
+        broker, client = await rig.broker(order_limits=(RateLimit(100_000, 1.0),)), rig.client()
         url = f"{client.endpoints.orders}/v3/order/place"
         headers = {"Authorization": client.token.bearer()}
         for number in range(ORDERS):
@@ -70,10 +70,10 @@ async def submit() -> tuple[list[float], list[float]]:
 async def silence() -> float:
     """Seconds from the limit of a feed's silence to the word that it is down."""
     async with UpstoxRig() as rig:
-        feed = make_feed(rig, stale_seconds=STALE_SECONDS)
-        await feed.subscribe([INDEX])
+        feed = rig.feed(stale_seconds=STALE_SECONDS)
+        await feed.subscribe([rig.index])
         reader = Reader(feed)
-        await eventually(lambda: reader.ticks(INDEX), rig.advance)
+        await eventually(lambda: reader.ticks(rig.index), rig.advance)
         rig.venue.faults.add(FeedSilence(seconds=3600))
         started = time.monotonic()
         await eventually(lambda: feed.health.state == "STALE")

@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import date, timedelta
-from typing import Any
 
 import pytest
 
-from adapters.simulated import SimulatedMarket, SimulatedOptionChainSource, SimulationConfig
 from runtime.errors import BrokerUnavailable, InvalidInput
 from runtime.ports import OptionChainSource
-from tests.builders import at
-from tests.contracts.broker_rigs import UpstoxRig
+from tests.builders import DAY, at
+from tests.contracts.rig import NetworkRig, Rig
 
 UNDERLYING = "NSE:BANKNIFTY"
-DAY = date(2026, 11, 20)
 
 
-@asynccontextmanager
-async def simulated() -> AsyncIterator[OptionChainSource]:
-    yield SimulatedOptionChainSource(SimulatedMarket(SimulationConfig(sessions=(DAY,))), lambda: at("10:00"))
-
-
-@asynccontextmanager
-async def upstox() -> AsyncIterator[OptionChainSource]:
-    from adapters.option_chains.upstox import UpstoxOptionChainSource
-
-    async with UpstoxRig() as rig:
-        source = UpstoxOptionChainSource(rig.client("U1"), rig.table, rig.now)
-        yield source
-        await source.close()
-
-
-@pytest.fixture(params=[simulated, upstox], ids=["simulated", "upstox"])
-async def source(request: pytest.FixtureRequest) -> AsyncIterator[OptionChainSource]:
-    async with request.param() as ready:
-        yield ready
+@pytest.fixture
+async def source(rig: Rig) -> AsyncIterator[OptionChainSource]:
+    made = rig.chain()
+    yield made
+    await made.close()
 
 
 async def test_expiries_ascend_and_are_not_past(source: OptionChainSource) -> None:
@@ -73,29 +54,13 @@ async def test_an_underlying_that_is_not_listed_is_refused(source: OptionChainSo
         await source.chain("NSE:NOWHERE", DAY)
 
 
-# --- over a wire ---
+# --- over a network ---
 
 
-@pytest.fixture
-async def wire() -> AsyncIterator[tuple[UpstoxRig, OptionChainSource]]:
-    from adapters.option_chains.upstox import UpstoxOptionChainSource
-
-    async with UpstoxRig() as rig:
-        yield rig, UpstoxOptionChainSource(rig.client("U1"), rig.table, rig.now)
-
-
-async def test_a_missing_side_and_zeros_are_absent_not_zero(wire: tuple[UpstoxRig, OptionChainSource]) -> None:
-    from tests.venues.upstox.faults import Answer
-
-    rig, source = wire
-    params = {"instrument_key": rig.table.key(UNDERLYING), "expiry_date": "2026-11-24"}
-    rows: list[Any] = json.loads(await rig.client("U1").read("/v2/option/chain", params))
-    rows[0]["put_options"] = None
-    rows[1]["call_options"]["market_data"] |= {"bid_price": 0, "oi": 0}
-    rows[2]["call_options"]["option_greeks"]["iv"] = 0.0
-    del rows[3]
-    rig.venue.faults.add(Answer(operation="option_chain", status=200, body=json.dumps({"status": "success", "data": rows})))
-    whole = await source.chain(UNDERLYING, date(2026, 11, 24))
+async def test_a_missing_side_and_zeros_are_absent_not_zero(wire: NetworkRig) -> None:
+    expiry = date(2026, 11, 24)
+    await wire.spoil_chain(UNDERLYING, expiry)
+    whole = await wire.chain().chain(UNDERLYING, expiry)
     assert whole.rows[0].put is None
     call = whole.rows[1].call
     assert call is not None
@@ -106,12 +71,10 @@ async def test_a_missing_side_and_zeros_are_absent_not_zero(wire: tuple[UpstoxRi
     assert strikes[3] - strikes[2] == 2 * (strikes[2] - strikes[1])  # the gap stays a gap
 
 
-async def test_a_venue_that_does_not_answer_is_unavailable_after_some_tries(wire: tuple[UpstoxRig, OptionChainSource]) -> None:
-    from tests.venues.upstox.faults import Answer
-
-    rig, source = wire
-    rig.venue.faults.add(Answer(operation="option_chain", status=503, body="<html/>", times=3))
+async def test_a_venue_that_does_not_answer_is_unavailable_after_some_tries(wire: NetworkRig) -> None:
+    source, expiry = wire.chain(), date(2026, 11, 24)
+    wire.inject(wire.faults.Answer(operation="option_chain", status=503, body="<html/>", times=3))
     with pytest.raises(BrokerUnavailable):
-        await source.chain(UNDERLYING, date(2026, 11, 24))
-    assert rig.calls("option_chain") == 3
-    assert (await source.chain(UNDERLYING, date(2026, 11, 24))).rows
+        await source.chain(UNDERLYING, expiry)
+    assert wire.calls("option_chain") == 3
+    assert (await source.chain(UNDERLYING, expiry)).rows

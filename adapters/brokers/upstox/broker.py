@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 from loguru import logger
@@ -26,7 +26,7 @@ from adapters.upstox.client import parse
 from adapters.upstox.instruments import InstrumentTable
 from adapters.upstox.limiter import SlidingWindow
 from adapters.upstox.token import ASK_FOR_LOGIN
-from runtime.accounts import AccountPosition, Funds, OpenOrder, PreflightCheck
+from runtime.accounts import AccountPosition, Capability, Funds, OpenOrder, PreflightCheck
 from runtime.errors import (
     BrokerError,
     BrokerRefused,
@@ -58,6 +58,10 @@ class UpstoxBroker:
 
     name = "upstox"
     native_stops = True
+    lacks: ClassVar[Mapping[Capability, str]] = {
+        Capability.SIGNED_REQUESTS: "a bearer token goes with a request: nothing in it grows old",
+        Capability.RECOGNISED_REPEATS: "a tag is only a search key: an order is looked for before it is sent again",
+    }
 
     def __init__(
         self,
@@ -97,6 +101,7 @@ class UpstoxBroker:
             on_order=self._ledger.on_row,
             on_down=lambda _: self._look.set(),
             on_auth_expired=lambda _: self._down(ASK_FOR_LOGIN, needs_login=True),
+            jitter=client.jitter,
         )
 
     def __repr__(self) -> str:

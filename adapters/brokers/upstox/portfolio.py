@@ -27,6 +27,7 @@ class PortfolioStream:
         on_order: Callable[[OrderRow], None],
         on_down: Callable[[str], None],
         on_auth_expired: Callable[[str], None],
+        jitter: Callable[[], float],
     ) -> None:
         self._on_open, self._on_order = on_open, on_order
         self.malformed = 0
@@ -37,6 +38,7 @@ class PortfolioStream:
             on_message=self._on_message,
             on_down=on_down,
             on_auth_expired=on_auth_expired,
+            jitter=jitter,
         )
 
     @property

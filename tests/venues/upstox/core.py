@@ -130,6 +130,8 @@ class Core:
                     account.addresses = StaticAddresses(primary=fault.registered)
             case faults.FeedClose(stream="portfolio"):
                 self.portfolio.close(fault.code, fault.user)
+            case faults.FeedRefusal(stream="portfolio"):
+                self.portfolio.refusals += [fault.status] * fault.times
             case faults.StreamUpdates():
                 self.portfolio.disturb(fault)
             case faults.Spike():

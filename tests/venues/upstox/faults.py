@@ -74,6 +74,12 @@ class Rewrite(CallFault, frozen=True, kw_only=True, tag="rewrite"):
     fields: dict[str, Any]
 
 
+class WrongDate(CallFault, frozen=True, kw_only=True, tag="wrong_date"):
+    """The answer's `Date` header is so many seconds ahead of this machine's clock, behind it where negative."""
+
+    seconds: float
+
+
 class LateAcceptance(CallFault, frozen=True, kw_only=True, tag="late_acceptance"):
     """Answered at once, but the order reaches risk desk and exchange after `seconds` of venue time; `hidden` from every book until then."""
 
@@ -132,10 +138,11 @@ class FeedClose(Fault, frozen=True, kw_only=True, tag="feed_close"):
 
 
 class FeedRefusal(Fault, frozen=True, kw_only=True, tag="feed_refusal"):
-    """The next `times` handshakes of market data sockets are answered with `status`."""
+    """The next `times` handshakes of sockets of a `stream` are answered with `status`."""
 
     status: int = 503
     times: int = 1
+    stream: Literal["market", "portfolio"] = "market"
 
 
 class MalformedFrame(Fault, frozen=True, kw_only=True, tag="malformed_frame"):
@@ -181,7 +188,17 @@ class ManualCancel(Fault, frozen=True, kw_only=True, tag="manual_cancel"):
 
 
 Request: TypeAlias = (
-    DropBeforeCommit | DropAfterCommit | Delay | Hang | Answer | TooManyRequests | Rewrite | LateAcceptance | RejectLater | PartialFills
+    DropBeforeCommit
+    | DropAfterCommit
+    | Delay
+    | Hang
+    | Answer
+    | TooManyRequests
+    | Rewrite
+    | WrongDate
+    | LateAcceptance
+    | RejectLater
+    | PartialFills
 )
 Event: TypeAlias = (
     LaggingBook

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from email.utils import formatdate
 from functools import partial
 from inspect import isawaitable
 from typing import Any, Literal, TypeAlias
@@ -136,11 +138,11 @@ class Gateway:
 
     def _check_rate(self, route: Route, request: web.Request, account: Account, calls: int = 1) -> None:
         settings = self._core.settings
-        if route.rate is None or not settings.rate_limits:
-            return
         algo = request.headers.get("X-Algo-Name")
         if route.rate == "order" and algo and algo not in account.settings.algo_names:
             raise refusal("UDAPI1156")
+        if route.rate is None or not settings.rate_limits:
+            return
         rates: dict[str, tuple[Rate, ...]] = {
             "order": settings.order_rates_registered if algo else settings.order_rates,
             "multi": settings.multi_order_rates,
@@ -166,7 +168,11 @@ class Gateway:
                 case faults.Rewrite():
                     if not isinstance(answer, web.StreamResponse):
                         answer = faults.rewrite(answer, fault.fields)
-        return answer if isinstance(answer, web.StreamResponse) else web.json_response(answer)
+        response = answer if isinstance(answer, web.StreamResponse) else web.json_response(answer)
+        for fault in struck:
+            if isinstance(fault, faults.WrongDate):
+                response.headers["Date"] = formatdate(time.time() + fault.seconds, usegmt=True)
+        return response
 
     def _user_of(self, request: web.Request) -> str | None:
         try:

@@ -17,6 +17,7 @@ class PortfolioHub:
         self._connections: dict[Connection, frozenset[str]] = {}
         self._disturbances: list[StreamUpdates] = []
         self._held: list[Callable[[], None]] = []
+        self.refusals: list[int] = []
 
     @property
     def connections(self) -> list[Connection]:

@@ -26,6 +26,8 @@ def _feed_address(core: Core, caller: Caller) -> str:
 
 
 def _portfolio_address(core: Core, caller: Caller) -> str:
+    if core.portfolio.refusals:
+        raise ApiError(core.portfolio.refusals.pop(0), "UDAPI100500", "The stream cannot be reached")
     asked = frozenset((caller.query("update_types") or "order").replace("%2C", ",").split(","))
     if not asked <= _UPDATE_TYPES:
         raise refusal("UDAPI100036", path="updateTypes", value=caller.query("update_types"))

@@ -114,6 +114,7 @@ async def test_an_order_is_not_absent_while_the_account_has_moved_further_than_i
 ) -> None:
     """The order book lags, trades and positions do not: whatever the time, nothing is proved."""
     broker, heard = account
+    wire.inject(wire.faults.StreamUpdates(how="drop", times=1000))
     buy = await unknown(wire, broker, TAKEN["the answer is lost"])
     wire.inject(wire.faults.LaggingBook(seconds=3600.0))
     for _ in range(30):
@@ -122,10 +123,22 @@ async def test_an_order_is_not_absent_while_the_account_has_moved_further_than_i
     assert "OrderAbsent" not in heard.kinds(buy)
 
 
+async def test_an_order_that_the_order_book_does_not_show_is_found_by_its_tag(wire: NetworkRig, account: tuple[Broker, Listener]) -> None:
+    broker, heard = account
+    wire.inject(wire.faults.StreamUpdates(how="drop", times=1000))
+    wire.inject(wire.faults.Rewrite(operation="order_book", fields={"data": []}, times=1000))
+    buy = await unknown(wire, broker, TAKEN["the answer is lost"])
+    await wire.advance()
+    await broker.reconcile([OpenOrder(order=buy)])
+    assert heard.kinds(buy) == ["OrderAccepted", "OrderFilled"]
+
+
 async def test_an_order_whose_answer_was_lost_is_looked_for_before_it_is_sent_again(
     wire: NetworkRig, account: tuple[Broker, Listener]
 ) -> None:
+    """Nor does the stream tell of it."""
     broker, heard = account
+    wire.inject(wire.faults.StreamUpdates(how="drop", times=1000))
     buy = await unknown(wire, broker, TAKEN["the answer is lost"])
     await broker.submit(buy)
     await broker.submit(buy)

@@ -15,7 +15,7 @@ from adapters.brokers.upstox import UpstoxBroker
 from adapters.brokers.upstox.gtt import Bracket
 from runtime.errors import BrokerRefused, BrokerUnavailable, OrderNotFound, OutcomeUnknown
 from runtime.signals import OrderSide
-from tests.contracts.broker_rigs import UpstoxRig
+from tests.contracts.upstox_rig import UpstoxRig
 from tests.venues.official_sdk import Sdk
 from tests.venues.upstox import faults
 

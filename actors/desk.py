@@ -36,6 +36,10 @@ class LiveDesk(Protocol):
 
     def cancel(self, order: Order, ts: datetime) -> None: ...
 
+    def call_off(self, forbids: Callable[[str, str], bool]) -> None:
+        """Entries on their way must not leave any more where `forbids(user id, slot)` holds."""
+        ...
+
     def dismiss(self, user_id: str) -> None:
         """The user is not here any more."""
         ...
@@ -110,19 +114,26 @@ class OrderRouter:
         return []
 
     def find_again(
-        self, states: Sequence[OrderState], now: datetime, missed: Sequence[Quote], *, slippage_percent: Decimal
+        self,
+        states: Sequence[OrderState],
+        now: datetime,
+        missed: Sequence[Quote],
+        *,
+        slippage_percent: Decimal,
+        forbids: Callable[[str, str], bool],
     ) -> list[OrderEvent]:
         """A restored trader's open paper orders. The paper book they were in is gone, and the journal knows what was in it: an
-        entry that was to be cancelled, or whose signal has grown old meanwhile, is called off, the others are placed again, also
-        against the quotes `missed` in between. Live ones the live desk has been looking for since it follows the trader.
+        entry that was to be cancelled, whose signal has grown old meanwhile or whose (user id, slot) an operator `forbids` is
+        called off, the others are placed again, also against the quotes `missed` in between. Live ones the live desk has been
+        looking for since it follows the trader.
         """
         answers: list[OrderEvent] = []
         for state in states:
             order = state.order
             if order.mode is Mode.LIVE:
                 continue
-            stale = order.leg is Leg.ENTRY and now - order.created_at > SIGNAL_TIME_TO_LIVE
-            if state.cancel_requested or stale:
+            stale = now - order.created_at > SIGNAL_TIME_TO_LIVE
+            if state.cancel_requested or (order.leg is Leg.ENTRY and (stale or forbids(order.user_id, order.slot))):
                 answers += self._paper.cancel(order.order_id, now)
             else:
                 answers += self._paper.place_again(order, now, missed, slippage_percent=slippage_percent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ import msgspec
 from loguru import logger
 
 from actors.streams import unless_redis_is_away
-from actors.wire import RollCallAnswer, decode_halt, encode
+from actors.wire import Cry, HaltCall, RollCallAnswer, decode_halt_call, encode
 from runtime import channels
 from runtime.errors import ServerUnavailable
 from runtime.events import HaltTrading, ResumeTrading
@@ -48,17 +48,25 @@ class KillSwitch:
                 self._halts[halt.target] = halt
                 self._known.append(halt.command_id)
 
-    def hear(self, halt: HaltTrading) -> None:
-        """The supervisor's cry: from now on no entry that it covers leaves."""
-        if halt.command_id not in self._known:
-            self._cried[halt.command_id] = halt.target
+    def hear(self, call: HaltCall) -> None:
+        """The supervisor's cry: from now on no entry that it covers leaves. Or that it was nothing."""
+        if isinstance(call, Cry):
+            if call.command_id not in self._known:
+                self._cried[call.command_id] = call.target
+            return
+        kept = {name: target for name, target in self._cried.items() if name != call.command_id and target != call.target}
+        self._cried = kept
 
-    async def listen(self, subscription: Subscription) -> None:
-        """Hear every cry, ahead of all that waits in the inbox: orders that were decided and have not left must not leave."""
+    async def listen(self, subscription: Subscription, heard: Callable[[], None]) -> None:
+        """Hear every cry, ahead of all that waits in the inbox: orders that were decided and have not left must not leave.
+
+        `heard` is called after each.
+        """
         while True:
             try:
                 async for _, payload in subscription:
-                    self.hear(decode_halt(payload))
+                    self.hear(decode_halt_call(payload))
+                    heard()
             except ServerUnavailable as error:
                 logger.warning("the kill switch waits for Redis: {}", error)
 

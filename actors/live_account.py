@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from itertools import chain, repeat
 from typing import Any, Protocol
@@ -74,7 +74,7 @@ class LiveAccount:
         self._login = asyncio.Event()
         self._logged_out = False
         self._secret = ""
-        self._sending: dict[str, asyncio.Task[None]] = {}
+        self._sending: dict[str, tuple[Order, asyncio.Task[None]]] = {}
         self._called_off: set[str] = set()
         self._unknown: dict[str, Order] = {}
         self._heard: set[str] = set()
@@ -87,12 +87,19 @@ class LiveAccount:
         if len(self._sending) >= REQUESTS_MAX:
             self._reject(order, f"{REQUESTS_MAX} orders wait for the broker")
             return
-        task = self._sending[order.order_id] = asyncio.create_task(self._send(order))
+        task = asyncio.create_task(self._send(order))
+        self._sending[order.order_id] = order, task
         task.add_done_callback(lambda _: self._sending.pop(order.order_id, None))
 
     def cancel(self, order_id: str) -> None:
         self._called_off.add(order_id)
         self._spawn(self._cancel(order_id))
+
+    def call_off(self, forbids: Callable[[str, str], bool]) -> None:
+        """An operator has halted: the entries that `forbids(user id, slot)` and that wait for their turn do not leave."""
+        for order, _ in list(self._sending.values()):
+            if order.leg is Leg.ENTRY and order.order_id not in self._called_off and forbids(order.user_id, order.slot):
+                self.cancel(order.order_id)
 
     def configured(self, config: SessionConfig) -> None:
         """The session's settings were sent anew, perhaps with a new access token."""
@@ -100,7 +107,7 @@ class LiveAccount:
         self._login.set()
 
     async def close(self) -> None:
-        tasks = [*self._tasks, *self._sending.values()]
+        tasks = [*self._tasks, *(task for _, task in self._sending.values())]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -230,15 +237,15 @@ class LiveAccount:
 
     async def _may_leave(self, broker: Broker, order: Order, *, waited: bool) -> bool:
         """The last look before an order leaves: is this host still the one to send it, and does the account still need it?"""
-        if order.order_id in self._called_off:
-            self._deliver(OrderCancelled(ts=self._desk.now(), order_id=order.order_id, reason="called off before it was sent"))
-            return False
         try:
             if not await self._desk.is_current(self.user_id, self.epoch):
                 logger.warning("order {} of {} is not sent: a newer incarnation has the user", order.order_id, self.user_id)
                 return False
         except ServerUnavailable:
             self._reject(order, "not sent: whether this host still has the user cannot be asked")
+            return False
+        if order.order_id in self._called_off:
+            self._deliver(OrderCancelled(ts=self._desk.now(), order_id=order.order_id, reason="called off before it was sent"))
             return False
         if order.leg is Leg.ENTRY and any(other.instrument.id == order.instrument.id for other in self._unknown.values()):
             self._reject(order, f"the fate of an earlier order on {order.instrument.id} is not known yet")

@@ -75,6 +75,10 @@ class LiveDesk:
         if account is not None:
             account.cancel(order.order_id)
 
+    def call_off(self, forbids: Callable[[str, str], bool]) -> None:
+        for account in self._accounts.values():
+            account.call_off(forbids)
+
     def dismiss(self, user_id: str) -> None:
         """The user is not here any more. What is on its way to the broker is settled by whoever has him now."""
         self._traders.pop(user_id, None)

@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from random import Random
 
 import msgspec
 from loguru import logger
@@ -27,6 +26,7 @@ from actors.recovery import Recovery
 from actors.rollouts import rollouts_in_force
 from actors.streams import is_after, unless_redis_is_away
 from actors.trading_floor import Stopwatch, TradingFloor, Turned
+from actors.turns import Turns
 from actors.user_trader import UserTrader
 from actors.wire import (
     ForAll,
@@ -92,6 +92,7 @@ class TraderHost:
         self._rollouts: dict[str, Rollout] = {}
         """By the baseline's key."""
         self._recent = Recent()
+        self._turns = Turns(host_id)
         self._recovery = Recovery(
             floor=self.floor,
             outbox=self.outbox,
@@ -125,7 +126,7 @@ class TraderHost:
             asyncio.TaskGroup() as tasks,
         ):
             tasks.create_task(self.outbox.run())
-            tasks.create_task(self._kill_switch.listen(halts))
+            tasks.create_task(self._kill_switch.listen(halts, self.floor.call_off))
             await self._recover()
             tasks.create_task(self._read_prices(prices))
             tasks.create_task(self._read_commands())
@@ -364,8 +365,8 @@ class TraderHost:
         for heard, users in addressed(signal, self.floor.subscribers, self._rollouts):
             event = SignalArrived(ts=max(self._now or signal.ts, signal.ts), signal=heard, last_price=last_price)
             waiting = [user_id for user_id in users if not self.floor.traders[user_id].engine.has_seen(heard)]
-            Random(signal.signal_id).shuffle(waiting)  # another order for every signal: nobody is always the last
-            await self.floor.run([(user_id, event) for user_id in waiting], stopwatch, encoded=encode(event).decode())
+            inputs = [(user_id, event) for user_id in self._turns.order(waiting, signal.signal_id)]
+            await self.floor.run(inputs, stopwatch, encoded=encode(event).decode())
             await self._report_held()
 
     async def _tell_running(self, event: EngineInput) -> None:

@@ -58,6 +58,8 @@ NOT_MEASURED = Stopwatch()
 CHUNK = 256
 """Traders whose records are written together while the next ones decide."""
 YIELD_EVERY = 64
+SENT_AT_ONCE = 32
+"""Traders whose orders leave before the host listens again whether an operator has halted."""
 
 Input: TypeAlias = tuple[str, EngineInput]
 """(user id, what its trader is to take in)."""
@@ -237,9 +239,15 @@ class TradingFloor:
             self.dismiss(user_id)
         self.fenced += {item.trader.user_id: item.trader for item in turned if item.trader.user_id in fenced}.values()
         answers: list[Answer] = []
+        sent = 0
         for item in turned:
-            if item.record.user_id not in fenced:
-                answers += [(item.record.user_id, event) for event in self._act(item, stopwatch)]
+            if item.record.user_id in fenced:
+                continue
+            answers += [(item.record.user_id, event) for event in self._act(item, stopwatch)]
+            sent += any(isinstance(effect, SubmitOrder) for effect in item.effects)
+            if sent == SENT_AT_ONCE:
+                sent = 0
+                await asyncio.sleep(0)  # a halt is heard between
         return answers
 
     def _act(self, item: Turned, stopwatch: Stopwatch) -> list[OrderEvent]:
@@ -267,6 +275,11 @@ class TradingFloor:
             return [OrderCancelled(ts=ts, order_id=order.order_id, reason="halted before it was sent")]
         return self._router.submit(order, ts, slippage_percent=trader.state.config.slippage_percent)
 
+    def call_off(self) -> None:
+        """An operator may have halted: live entries on their way that the kill switch forbids now must not leave."""
+        if self.live is not None:
+            self.live.call_off(self.kill_switch.forbids)
+
     def _measure(self, order: Order, stopwatch: Stopwatch) -> None:
         if order.leg is Leg.ENTRY and stopwatch.candle_closed_at_ns:
             self._outbox.sample("signal_to_order", (time.time_ns() - stopwatch.candle_closed_at_ns) / 1e6)
@@ -277,7 +290,8 @@ class TradingFloor:
     def find_again(self, trader: UserTrader, now: datetime, missed: Sequence[Prices] = ()) -> list[Answer]:
         """What the desk says at once of a restored trader's open orders, `missed` being what nobody has shown them."""
         slippage, quotes = trader.state.config.slippage_percent, [quote for prices in missed for quote in prices.quotes]
-        events = self._router.find_again(list(trader.state.orders.values()), now, quotes, slippage_percent=slippage)
+        orders = list(trader.state.orders.values())
+        events = self._router.find_again(orders, now, quotes, slippage_percent=slippage, forbids=self.kill_switch.forbids)
         return [(trader.user_id, event) for event in events]
 
     def _apply_locally(self, trader: UserTrader, effect: Effect) -> None:

@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from runtime.events import EngineInput, HaltTrading
+from runtime.events import EngineInput
+from runtime.halts import HaltTarget
 from runtime.market import InstrumentId, Prices
 from runtime.rollouts import Rollout
 from runtime.signal_engine import StrategySpec
@@ -63,6 +64,23 @@ class SetRollouts(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 HostMessage: TypeAlias = ForUser | ForAll | Release | SetRollouts
 
 
+class Cry(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A halt, ahead of its record and of its message to each host: from now on no entry of this target leaves."""
+
+    command_id: str
+    target: HaltTarget
+
+
+class Hush(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Cries that count no more: that of this command, a repeat of an old one, or all of a target that is being resumed."""
+
+    command_id: str | None = None
+    target: HaltTarget | None = None
+
+
+HaltCall: TypeAlias = Cry | Hush
+
+
 class RollCallAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """All traders of a host concerned by a halt, or by its end, have taken it in: how many they were."""
 
@@ -95,7 +113,7 @@ encode = msgspec.json.Encoder().encode
 decode_signal = msgspec.json.Decoder(SignalMessage).decode
 decode_inbound_signal = msgspec.json.Decoder(InboundSignal).decode
 decode_roll_call_answer = msgspec.json.Decoder(RollCallAnswer).decode
-decode_halt = msgspec.json.Decoder(HaltTrading).decode
+decode_halt_call = msgspec.json.Decoder(HaltCall).decode
 decode_host_message = msgspec.json.Decoder(HostMessage).decode
 decode_market_request = msgspec.json.Decoder(MarketRequest).decode
 decode_prices = msgspec.json.Decoder(Prices).decode
@@ -105,9 +123,12 @@ decode_latency = msgspec.json.Decoder(LatencySamples).decode
 
 __all__ = [
     "BeginSession",
+    "Cry",
     "ForAll",
     "ForUser",
+    "HaltCall",
     "HostMessage",
+    "Hush",
     "InboundSignal",
     "LatencySamples",
     "MarketRequest",
@@ -116,7 +137,7 @@ __all__ = [
     "SetRollouts",
     "SetStrategies",
     "SignalMessage",
-    "decode_halt",
+    "decode_halt_call",
     "decode_host_message",
     "decode_inbound_signal",
     "decode_input",

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from actors.bench.baseline import one_after_another
-from actors.bench.fairness import rank_uniformity_p
+from actors.bench.fairness import host_gap_ms, rank_uniformity_p
 from actors.bench.market import Market, session
 from actors.bench.processes import machine
 from actors.bench.stage import Stage
@@ -45,7 +45,7 @@ class Heard(msgspec.Struct):
 
     order: list[str]
     duplicates: int
-    filled_ms: list[float]
+    filled_ms: dict[str, float]
 
 
 async def fan_out(users: int, *, signals: int = SIGNALS, profiled: bool = False, on_progress: Progress) -> dict[str, Any]:
@@ -80,7 +80,7 @@ async def fan_out(users: int, *, signals: int = SIGNALS, profiled: bool = False,
         profile = {"profile": stage.profile()} if profiled else {}
     on_progress("signals", WARM_UP + signals, WARM_UP + signals)
     ms_per_user = await one_after_another(users, on_progress)
-    fills = over_runs([each.filled_ms for each in heard])
+    fills = over_runs([list(each.filled_ms.values()) for each in heard])
     return {
         "users": users,
         "hosts": len(hosts),
@@ -92,6 +92,7 @@ async def fan_out(users: int, *, signals: int = SIGNALS, profiled: bool = False,
         "decision_ms": over_runs(decided),
         "fill_ms": fills,
         "rank_uniformity_p": rank_uniformity_p([each.order for each in heard], host_of),
+        "host_gap_ms": round(host_gap_ms([each.filled_ms for each in heard], host_of), 1),
         "baseline_ratio": round(ms_per_user * users / fills["last"], 2),
         "baseline_ms_per_user": round(ms_per_user, 3),
         "rss_mb": round(rss_mb, 1),
@@ -121,7 +122,7 @@ def _listen(events: Sequence[tuple[float, bytes]], closed_at_ns: int) -> Heard:
             submitted[event.user_id] += 1
         elif event.type is EventType.POSITION_OPENED:
             opened[event.user_id] = ms - closed_at_ns / 1e6
-    return Heard(order=order, duplicates=sum(count - 1 for count in submitted.values()), filled_ms=sorted(opened.values()))
+    return Heard(order=order, duplicates=sum(count - 1 for count in submitted.values()), filled_ms=opened)
 
 
 def over_runs(runs: Sequence[Sequence[float]]) -> dict[str, float]:

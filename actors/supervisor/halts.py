@@ -11,7 +11,7 @@ from loguru import logger
 
 from actors.kill_switch import halt_document
 from actors.supervisor.dispatch import Dispatcher
-from actors.wire import ForAll, ForUser, RollCallAnswer, decode_roll_call_answer, encode
+from actors.wire import Cry, ForAll, ForUser, Hush, RollCallAnswer, decode_roll_call_answer, encode
 from runtime import channels
 from runtime.errors import ServerUnavailable
 from runtime.events import Announce, EventType, HaltTrading, ResumeTrading
@@ -71,13 +71,22 @@ class Halts:
         self._hosts, self._host_of, self._voice = hosts, host_of, voice
         self._calls: dict[str, RollCall] = {}
 
+    async def cry(self, command_id: str, target: HaltTarget) -> None:
+        """Shut the gates of all hosts, before anything is looked up or written down: orders are leaving, and a store may be away."""
+        await self._bus.publish(channels.HALTS, encode(Cry(command_id=command_id, target=target)))
+
+    async def hush(self, command_id: str) -> None:
+        """The cry was that of a command which was obeyed long ago."""
+        await self._bus.publish(channels.HALTS, encode(Hush(command_id=command_id)))
+
     async def halt(self, event: HaltTrading) -> dict[str, object]:
-        """Returns what to answer. The cry comes first, since orders are leaving: if we die behind it, the command comes again."""
-        await self._bus.publish(channels.HALTS, encode(event))
+        """Returns what to answer. `cry` comes before."""
         document = {"active": True, "reason": event.reason, "positions": event.positions, "halted_at": self._clock.now()}
         return await self._tell(event, document)
 
     async def resume(self, event: ResumeTrading) -> dict[str, object]:
+        """Also ends a cry whose command was lost with the supervisor that took it."""
+        await self._bus.publish(channels.HALTS, encode(Hush(target=event.target)))
         return await self._tell(event, {"active": False, "resumed_at": self._clock.now()})
 
     async def _tell(self, event: HaltTrading | ResumeTrading, document: dict[str, Any]) -> dict[str, object]:

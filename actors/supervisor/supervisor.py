@@ -136,7 +136,11 @@ class Supervisor:
 
     async def _admit(self, command: Command, arrival: Arrival) -> None:
         user_id, command_id = _heard_by(command), command.command_id
+        if isinstance(command, Halt | HaltAll):
+            await self._halts.cry(command_id, _target(command))
         if await self._dispatcher.was_answered(user_id, command_id, command.action, arrival.entry_id):
+            if isinstance(command, Halt | HaltAll):
+                await self._halts.hush(command_id)
             return
         await self._dispatcher.route(user_id, await self._effect(command, arrival), command_id, arrival.entry_id)
 

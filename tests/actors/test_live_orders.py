@@ -46,6 +46,9 @@ class RecordingDesk:
     def cancel(self, order: Order, ts: datetime) -> None:
         self.cancelled.append((order, ts))
 
+    def call_off(self, forbids: Callable[[str, str], bool]) -> None:
+        self.forbidden = [order.order_id for order, _ in self.submitted if forbids(order.user_id, order.slot)]
+
     def dismiss(self, user_id: str) -> None:
         self.followed.append((user_id, []))
 

@@ -29,7 +29,7 @@ from runtime.orders import Leg
 from tests.benchmarks.control_plane import MODULE, PACKED_HOSTS, SUPERVISOR, ledger
 from tests.benchmarks.report import figure, publish, rounded
 
-USERS, HALTS = 1_000, 20
+USERS, HALTS = 1_000, 60
 CANDLES = 4
 """Of one burst: everybody in, out, in, out."""
 GOAL_MS = {"p99": 100.0}

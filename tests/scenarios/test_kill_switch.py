@@ -8,7 +8,11 @@ import pytest
 
 from actors.local_system import LocalSystem
 from actors.placement import Placement, PlacementKind
+from actors.wire import Cry, encode
+from runtime import channels
+from runtime.errors import ServerUnavailable
 from runtime.events import PublicEvent
+from runtime.halts import HaltTarget
 from tests.scenarios.test_published_signals import KEY, following, play, publish, sides, subscription
 
 USERS: dict[str, dict[str, Any]] = {"u1": following(), "u2": following(), "u3": following(source="elsewhere")}
@@ -104,3 +108,45 @@ def test_a_repeated_halt_command_does_not_halt_again_what_was_resumed() -> None:
         event.data.get("repeated", False) for event in events if event.data.get("command_id") == "HALT_ALL" and "action" in event.data
     ]
     assert repeated == [False, True]
+
+
+class Away(dict[str, Any]):
+    """A collection that cannot be written."""
+
+    def setdefault(self, key: str, default: Any = None, /) -> Any:
+        raise ServerUnavailable(f"the store does not take {key}: {default}")
+
+
+def shut(system: LocalSystem) -> set[bool]:
+    """Whether the hosts let no entry out."""
+    return {host.floor.kill_switch.forbids("u1", KEY) for host in system.placer.hosts.values()}
+
+
+def test_the_gates_are_shut_before_the_halt_can_be_written_down_and_it_counts_once_it_can() -> None:
+    async def script(system: LocalSystem) -> None:
+        commands = system.store._collections["commands"]
+        system.store._collections["commands"] = Away(commands)
+        await system.send("HALT_ALL", command_id="halt")
+        await system.settle()
+        assert shut(system) == {True}
+        assert await system.store.get("platform", "halt:platform") is None
+        system.store._collections["commands"] = commands
+        await system.clock.sleep(5)
+        assert (await system.store.get("platform", "halt:platform") or {})["complete"]
+        await system.send("RESUME_ALL", command_id="resume")
+        await system.settle()
+        assert shut(system) == {False}
+
+    assert [call["command_id"] for call in roll_calls(play(script, **USERS))] == ["halt", "resume"]
+
+
+def test_a_cry_whose_command_was_lost_with_its_supervisor_is_ended_by_the_resume() -> None:
+    async def script(system: LocalSystem) -> None:
+        await system.bus.publish(channels.HALTS, encode(Cry(command_id="lost", target=HaltTarget())))
+        await system.settle()
+        assert shut(system) == {True}
+        await system.send("RESUME_ALL", command_id="resume")
+        await system.settle()
+        assert shut(system) == {False}
+
+    play(script, **USERS)

@@ -156,6 +156,8 @@ class UpstoxBroker:
             return
         last = await self._last_price(order)
         await self._limiter.acquire(slices(order))
+        if track.cancel_wanted:
+            raise BrokerUnavailable(f"order {order.order_id} was called off before it was sent")
         self._ledger.sending(track)
         request = place_request(order, key, self.settings.product, last)
         patience = self.settings.exit_answer_seconds if order.reduce_only else None

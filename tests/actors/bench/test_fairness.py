@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, friedmanchisquare
 
-from actors.bench.fairness import rank_uniformity_p
+from actors.bench.fairness import host_gap_ms, rank_uniformity_p
 
 USERS = [f"u{number}" for number in range(9)]
 
@@ -52,3 +52,23 @@ def test_a_host_that_is_always_slower_than_another_does_not_count_as_unfair_with
 def test_with_nothing_to_compare_nothing_is_unfair() -> None:
     assert rank_uniformity_p([], {}) == 1.0
     assert rank_uniformity_p([["u"], ["u"]], {"u": "h"}) == 1.0
+
+
+def test_where_every_order_is_as_likely_the_p_is_spread_evenly_over_two_hosts() -> None:
+    """Of 200 tests 10 are expected below 0.05; 4 to 18 is what a binomial of 0.05 gives in 99 of 100 cases."""
+    first, second = USERS[:5], USERS[5:]
+    host_of = {user: "a" if user in first else "b" for user in USERS}
+    found: list[float] = []
+    for seed in range(200):
+        mine, yours = shuffled(first, 40, seed=2 * seed), shuffled(second, 40, seed=2 * seed + 1)
+        found.append(rank_uniformity_p([a + b for a, b in zip(mine, yours, strict=True)], host_of))
+    assert 4 <= sum(p < 0.05 for p in found) <= 18
+    assert 0.4 < np.mean(found) < 0.6
+
+
+def test_the_gap_between_hosts_is_that_of_their_median_users() -> None:
+    """Middles 4.5 and 12.5 ms: host a's median user is 2.5 and 0.5 ms early, host b's as much late: 1.5 each, 3 apart."""
+    host_of = {user: "a" if number < 3 else "b" for number, user in enumerate(USERS[:6])}
+    signals = [dict(zip(USERS[:6], times, strict=True)) for times in ((1, 2, 3, 6, 7, 8), (11, 12, 13, 12, 13, 14))]
+    assert host_gap_ms(signals, host_of) == pytest.approx(3.0)
+    assert host_gap_ms([], host_of) == 0.0

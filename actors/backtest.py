@@ -185,9 +185,10 @@ def run_on(
     calendar: ExchangeCalendar | None,
     options: OptionData | None,
     *,
+    finer: CandleArray | None = None,
     progress: Progress | None = None,
 ) -> Backtest:
-    """Run over candles that are read already, and `options` of `option_data`."""
+    """Run over candles that are read already, `options` of `option_data`, and `finer` candles as `run_backtest` takes them."""
     candles = file.array()
     spec = backtest_spec(request, file.instrument, file.timeframe)
     started = time.perf_counter()
@@ -197,6 +198,7 @@ def run_on(
         create_strategy(request.strategy, request.parameters),
         calendar=calendar,
         options=option_market(request, spec.instrument, candles, options),
+        finer=finer,
         quality=[*file.report.lines(), *(() if options is None else options.quality)],
         progress=progress,
     )

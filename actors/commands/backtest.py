@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +34,10 @@ def backtest(
     lane: Annotated[
         str, typer.Option("--lane", metavar="exact|screening", help="screening is a compiled kernel with the same trades.")
     ] = "exact",
+    finer: Annotated[
+        str | None,
+        typer.Option("--finer", metavar="FILE", help="Shorter candles of the same: they tell whether stop or target came first."),
+    ] = None,
     users: Annotated[
         Path | None, typer.Option("--users", metavar="FILE", help="CSV or JSON of users with capital, risk, quantity, fees of their own.")
     ] = None,
@@ -60,6 +65,8 @@ def backtest(
 
     - `shoal backtest index_options_scalper --candles BANKNIFTY.parquet --chains chains.parquet --volatility INDIAVIX.parquet`
 
+    - `shoal backtest ema_cross --candles RELIANCE_15m.csv --finer RELIANCE_1m.csv --instrument NSE:RELIANCE --data @bracket.json`
+
     - `shoal backtest my_strategy.py:MyStrategy --candles store:NSE:BANKNIFTY --from 2024-01-01 --to 2024-01-31 --trades trades.csv`
     """
     from actors.backtest import check_table, write_table
@@ -71,12 +78,14 @@ def backtest(
     for option, path in (("--trades", trades), ("--equity", equity)):
         check_table(option, path)
     create_strategy(request.strategy, request.parameters)  # a wrong parameter is said before a large file is read
+    inside = None if finer is None else replace(candles, candles=finer, timeframe=None).request()
     if users is not None:
-        if trades is not None:
-            raise InvalidInput("--trades", str(trades), "is of one user; many have --report, --equity and --json")
+        for option, value in (("--trades", trades), ("--finer", finer)):
+            if value is not None:
+                raise InvalidInput(option, str(value), "is of one user; many have --report, --equity and --json")
         _run_users(request, source, users, equity, output)
         return
-    finished = _run(request, source, output)
+    finished = _run(request, source, inside, output)
     if output.report is not None:
         finished.write_report(output.report)
     for option, path, frame in (("--trades", trades, finished.trades), ("--equity", equity, finished.equity.reset_index())):
@@ -89,13 +98,14 @@ def backtest(
     output.say_written(kept, trades, equity)
 
 
-def _run(request: BacktestRequest, source: CandleRequest, output: OutputOptions) -> Backtest:
+def _run(request: BacktestRequest, source: CandleRequest, inside: CandleRequest | None, output: OutputOptions) -> Backtest:
     from actors.backtest import run_on
 
     file, calendar = options.read_candles(source, output.state, quiet=output.as_json)
     option_data = options.read_options(request, file, output.state)
+    finer = None if inside is None else options.read_candles(inside, output.state, quiet=output.as_json)[0].array()
     with output.progress(f"{request.strategy} over {len(file):,} candles") as progress:
-        return run_on(request, file, calendar, option_data, progress=progress)
+        return run_on(request, file, calendar, option_data, finer=finer, progress=progress)
 
 
 def _run_users(request: BacktestRequest, source: CandleRequest, users: Path, equity: Path | None, output: OutputOptions) -> None:

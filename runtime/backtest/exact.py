@@ -1,7 +1,8 @@
 """The exact lane: the live engine and paper exchange, moved through candles by a simulated clock.
 
 Within a candle the price is taken to go open, then the extreme that is worse for the position held, then the other one,
-then close; between them it passes through every price on the tick, but from one candle to the next it jumps.
+then close; between them it passes through every price on the tick, but from one candle to the next it jumps. Where finer
+candles tell what was inside one, it goes through each of them so.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TypeAlias
 
 from runtime.backtest.book import TradeBook
 from runtime.backtest.candle_array import SECONDS_A_DAY, CandleArray
+from runtime.backtest.inside import Inside
 from runtime.backtest.prices import PriceSource
 from runtime.backtest.result import BacktestSpec, FillModel
 from runtime.backtest.scan import SIGNALS_IGNORED, next_wake
@@ -82,7 +84,9 @@ class ExactLane:
         *,
         skip: bool = True,
         on_fill: OnFill | None = None,
+        inside: Inside | None = None,
     ) -> None:
+        self._inside = inside
         self._candles, self._source, self._prices, self.book = candles, source, prices, book
         self._seconds = candles.seconds
         self._skip, self._on_fill = skip, on_fill
@@ -180,12 +184,18 @@ class ExactLane:
         """From the open to the extremes and the close, as far as anybody watches."""
         if self._watched is None or (self._below == -_INFINITY and self._above == _INFINITY):
             return
+        if self._inside is not None and (parts := self._inside.candles_of(self._row)):
+            for opens, high, low, close in parts:
+                self._pass(opens, high, low, close, ts)
+            return
         columns = self._prices.columns(self._watched, self._row)
         at = self._row - columns.first
-        price = columns.open.item(at)
-        if price <= self._below or price >= self._above:
-            self._touch(price, ts)
-        low, high, close = columns.low.item(at), columns.high.item(at), columns.close.item(at)
+        self._pass(columns.open.item(at), columns.high.item(at), columns.low.item(at), columns.close.item(at), ts)
+
+    def _pass(self, opens: float, high: float, low: float, close: float, ts: datetime) -> None:
+        """From the open to the extremes and the close of a candle, or of one inside it."""
+        if opens <= self._below or opens >= self._above:
+            self._touch(opens, ts)
         position = None if self._slot is None else self._slot.position
         rises = position is None or position.direction > 0
         for price in (low, high, close) if rises else (high, low, close):
@@ -206,6 +216,8 @@ class ExactLane:
         if instrument is None:
             return
         self._stage, self._touched = _Stage.TOUCH, (instrument.id, price)
+        if self.engine.state.orders:  # what waits at the venue is met before the runtime's own watch of the level, as live
+            self._fill_resting(ts)
         self._settle(self.engine.process(PriceTouched(ts=ts, slot=self._key, instrument=instrument.id, price=price)), ts)
 
     def _serve_timers(self, until: float) -> None:

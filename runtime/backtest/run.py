@@ -14,6 +14,7 @@ from runtime.backtest.candle_array import CandleArray
 from runtime.backtest.contexts import Contexts
 from runtime.backtest.days import curve_of, day_ends, equity_at, traded_rows
 from runtime.backtest.exact import ExactLane, OnFill
+from runtime.backtest.inside import Inside
 from runtime.backtest.options import OptionMarket
 from runtime.backtest.prices import OwnPrices, PriceSource
 from runtime.backtest.result import BacktestResult, BacktestSpec, EquityCurve, Lane, TradeTable
@@ -34,6 +35,7 @@ def run_backtest(
     *,
     calendar: ExchangeCalendar | None = None,
     options: OptionMarket | None = None,
+    finer: CandleArray | None = None,
     quality: Sequence[str] = (),
     progress: Progress | None = None,
     skip: bool = True,
@@ -47,23 +49,36 @@ def run_backtest(
         strategy: a fresh instance with the subscription's parameters, such as `strategies.create` makes.
         calendar: the exchange's sessions; None is a market that never closes.
         options: on the index that the candles are of; needed by strategies that trade them.
+        finer: shorter candles of the same instrument: where they make up a candle, they tell in which order its prices came.
         quality: what was found wrong with the candles, passed on into the result.
         progress: told how far the run has come.
         skip: pass over candles that can wake nothing. It changes the time taken and nothing else.
         on_fill: told of every fill, with its order.
 
     Raises:
-        InvalidConfig: the candles are of another instrument or timeframe, or none is within the dates.
+        InvalidConfig: the candles are of another instrument or timeframe, or none is within the dates; `finer` are not, or
+            serve nothing: options are priced by candles of the index, and the screening lane looks into none.
     """
+    if finer is not None and (spec.lane is Lane.SCREENING or options is not None):
+        raise InvalidConfig("finer candles", str(finer.timeframe), "serve the exact lane of what is traded itself only")
     if spec.lane is Lane.SCREENING:
         return _screened(spec, candles, strategy, calendar, quality)
-    return _Exact(spec, candles, calendar, options).run(strategy, quality, progress, skip=skip, on_fill=on_fill)
+    inside = None if finer is None else Inside(candles, finer)
+    return _Exact(spec, candles, calendar, options, inside).run(strategy, quality, progress, skip=skip, on_fill=on_fill)
 
 
 class _Exact:
     """One run of the exact lane."""
 
-    def __init__(self, spec: BacktestSpec, candles: CandleArray, calendar: ExchangeCalendar | None, options: OptionMarket | None) -> None:
+    def __init__(
+        self,
+        spec: BacktestSpec,
+        candles: CandleArray,
+        calendar: ExchangeCalendar | None,
+        options: OptionMarket | None,
+        inside: Inside | None,
+    ) -> None:
+        self._inside = inside
         self._spec, self._candles, self._calendar, self._options = spec, candles, calendar, options
         self._first, self._last = traded_rows(spec, candles)
         self._prices: PriceSource = options or OwnPrices(candles)
@@ -76,7 +91,7 @@ class _Exact:
         spec, first, last = self._spec, self._first, self._last
         contexts = Contexts(self._candles, self._calendar, self._options)
         source = signal_source(strategy, self._candles, contexts, spec.subscription, spec.instrument)
-        lane = ExactLane(spec, self._candles, source, self._prices, self._book, skip=skip, on_fill=on_fill)
+        lane = ExactLane(spec, self._candles, source, self._prices, self._book, skip=skip, on_fill=on_fill, inside=self._inside)
         lane.begin(first)
         signals = 0
         for start, stop, codes in stretches(source, last, progress):
@@ -92,16 +107,23 @@ class _Exact:
         spec, candles, options, bars = self._spec, self._candles, self._options, self._last - self._first
         trades = self._book.table()
         curve = curve_of(candles, self._ends, equity_at(spec, trades, self._ends, self._book.marks(self._last)))
-        synthetic = self._prices.synthetic
+        synthetic, inside = self._prices.synthetic, self._inside
+        notes = () if options is None else options.notes()
+        notes += () if inside is None else inside.notes()
         return BacktestResult(
             spec=spec,
             trades=trades,
             equity=curve,
             metrics=metrics_of(spec, trades, curve, bars),
-            assumptions=assumptions(spec, synthetic=synthetic) + (() if options is None else options.notes()),
+            assumptions=assumptions(spec, synthetic=synthetic) + notes,
             synthetic=synthetic,
             quality=tuple(quality),
-            fingerprint=fingerprint(spec, candles, options=None if options is None else options.fingerprint()),
+            fingerprint=fingerprint(
+                spec,
+                candles,
+                options=None if options is None else options.fingerprint(),
+                **({} if inside is None else {"inside": inside.fingerprint()}),
+            ),
             bars=bars,
             bars_woken=lane.woken,
             orders=lane.orders,

@@ -30,6 +30,34 @@ def test_a_backtest_writes_its_files_and_prints_what_it_found(tmp_path: Path) ->
     assert (tmp_path / "r.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+def test_finer_candles_are_read_and_said(tmp_path: Path) -> None:
+    minutes = pd.read_csv(waves(tmp_path), index_col="timestamp", parse_dates=True)
+    rules = {"open": "first", "high": "max", "low": "min", "close": "last"}
+    minutes.resample("15min", origin="2024-01-01 09:15").agg(rules).dropna().to_csv(tmp_path / "BANKNIFTY_15m.csv")
+    asked = (
+        "backtest",
+        "ema_cross",
+        "--candles",
+        "BANKNIFTY_15m.csv",
+        "--zone",
+        "Asia/Kolkata",
+        "--set",
+        "fast_period=2",
+        "--set",
+        "slow_period=4",
+    )
+    bracket = ("--data", '{"protection": {"stop": {"value": 0.05}, "target": {"value": 0.05}}}')
+    ran = shoal_here(*asked, *bracket, "--finer", "BANKNIFTY_1m.csv", "--json", folder=tmp_path)
+    alone = shoal_here(*asked, *bracket, "--json", folder=tmp_path)
+
+    assert ran.code == 0, ran.err
+    assert (
+        "In 75 of 75 candles the order of prices is that of candles of 1m; in the others the stop comes first." in ran.json["assumptions"]
+    )
+    assert ran.json["fingerprint"] != alone.json["fingerprint"]
+    assert ran.json["metrics"]["net_profit"] > alone.json["metrics"]["net_profit"]  # the stop is the worse of the two guesses
+
+
 async def test_json_is_all_that_standard_output_holds_and_is_equal_for_equal_runs(tmp_path: Path) -> None:
     waves(tmp_path)
     first, second = [await shoal("backtest", "ema_cross", *ASKED, "--no-save", "--json", folder=tmp_path) for _ in range(2)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
@@ -17,6 +17,7 @@ CHAIN_AGE_MAX = timedelta(minutes=11)
 """Two polls and their jitter: nobody decides on an older chain."""
 SILENCE = timedelta(seconds=15)
 """Without a tick for this long in its session an instrument counts as silent: nobody may enter on what was last said."""
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class InstrumentBook:
@@ -37,6 +38,7 @@ class InstrumentBook:
         self.builder = CandleBuilder(instrument.id, has_volume=not self.is_index)
         self._aggregators: dict[Timeframe, Aggregator] = {}
         self._last_minute: Candle | None = None
+        self._whole_from = self._shown = _LONG_AGO
         self._last_tick_at: datetime | None = None
 
     def add(self, tick: Tick) -> Candle | None:
@@ -47,7 +49,23 @@ class InstrumentBook:
     def note_minute(self, candle: Candle) -> None:
         """Before anybody decides on it, or on the minute of an index that it lends its volume to."""
         self._last_minute = candle
+        self.note_shown(candle)
         self.day = self.calendar.trading_date(candle.opened_at)
+
+    def tear(self, until: datetime) -> None:
+        """The feed has missed something before `until`."""
+        self._whole_from = max(self._whole_from, until)
+
+    def is_torn(self, minute: datetime) -> bool:
+        """Whether the feed saw a part only of the minute that opened then."""
+        return minute < self._whole_from
+
+    def was_shown(self, minute: datetime) -> bool:
+        """Whether strategies have seen that minute, or a newer one."""
+        return minute <= self._shown
+
+    def note_shown(self, candle: Candle) -> None:
+        self._shown = max(self._shown, candle.opened_at)
 
     def frames(self, minute: Candle, volume: float | None) -> list[tuple[Candle, float | None]]:
         """A closed minute and the frames of other lengths that it closes, each with the volume traded in it."""

@@ -16,6 +16,7 @@ from actors.instrument_book import InstrumentBook
 from actors.lease import LEASE_SECONDS, Lease
 from actors.market_progress import MARKET_STATISTICS, MarketProgress, MarketStatistics
 from actors.market_recorder import MarketRecorder, TicksKept
+from actors.missed_minutes import MissedMinutes
 from actors.pace import Lockstep
 from actors.strategy_failures import note_failure
 from actors.wire import BeginSession, SetStrategies, SignalMessage, decode_instruments, decode_market_request, encode
@@ -97,6 +98,7 @@ class MarketData:
         self._lease = Lease(bus, clock, channels.MARKET_LEASE, seconds=lease_seconds)
         self._ledger = ExecutionLedger(bus, store, clock, self._lease)
         self._books: dict[InstrumentId, InstrumentBook] = {}
+        self._missed = MissedMinutes(feed, self._books)
         self._subscribed: set[InstrumentId] = set()
         self._recorder, self._ticks_kept = MarketRecorder(store, clock), ticks_kept
         self._now: datetime | None = None
@@ -223,7 +225,7 @@ class MarketData:
     async def _lent(self, book: InstrumentBook, start: datetime, end: datetime) -> dict[datetime, float | None]:
         if book.lender is None:
             return {}
-        history = await self._feed.history(book.lender.instrument.id, Timeframe.M1, start, end)
+        history = await self._missed.read(book.lender.instrument.id, start, end)
         return {candle.opened_at: candle.volume for candle in history}
 
     # --- the market moves ---
@@ -261,6 +263,7 @@ class MarketData:
     async def _on_minute(self, closed: list[Candle]) -> None:
         if self._lockstep is not None:
             await self._reach_barrier(self._lockstep)
+        closed = await self._missed.whole(closed)
         noticed_at_ns = time.time_ns()
         for candle in closed:
             self._recorder.put(candle)
@@ -326,14 +329,10 @@ class MarketData:
     async def _fill_gap(self, gap: FeedGap) -> None:
         """What the feed missed comes from history: kept and shown to the strategies, but nobody trades on it."""
         for name, book in self._books.items():
-            missed = await self._feed.history(name, Timeframe.M1, gap.start, gap.end)
-            logger.warning(
-                "feed gap {} to {} ({}): {} candles of {} filled from history", gap.start, gap.end, gap.reason, len(missed), name
-            )
-            for candle in missed:
-                self._recorder.put(candle)
-            lent = await self._lent(book, gap.start, gap.end)
+            missed = await self._missed.of(name, gap)
+            lent = await self._lent(book, missed[0].opened_at, gap.end) if missed else {}
             for minute in missed:
+                self._recorder.put(minute)
                 for frame, volume in book.frames(minute, lent.get(minute.opened_at, minute.volume)):
                     for key in self._signals.keys_on(name, frame.timeframe):
                         self._signals.warm_up(key, [(frame, book.context(frame, volume, self._quotes))])

@@ -58,6 +58,11 @@ class CandleBuilder:
         self.late = 0
         self.duplicates = 0
 
+    @property
+    def open_minute(self) -> datetime | None:
+        """When the minute that is not closed yet began."""
+        return None if self._start == self._end else self._start
+
     def add(self, tick: Tick) -> Candle | None:
         """Take a tick of this instrument; returns the minute that it closes, if any."""
         ts = tick.ts

@@ -184,6 +184,19 @@ async def test_a_socket_that_stays_open_and_says_nothing_is_found_by_the_age_of_
     await feed.close()
 
 
+async def test_the_clock_goes_on_in_a_silence_but_closes_no_minute_before_the_market_does(wire: NetworkRig) -> None:
+    feed = wire.feed(venue_speed=600.0)  # ten minutes a second
+    await feed.subscribe([wire.index])
+    reader = Reader(feed)
+    await eventually(lambda: reader.ticks(wire.index), wire.advance)
+    last = reader.ticks(wire.index)[-1].ts.replace(second=59, microsecond=999_999)
+    await eventually(lambda: reader.of(FeedClock)[-1].ts == last)
+    await wire.advance_to(at("15:31"))
+    await eventually(lambda: reader.of(FeedClock)[-1].ts > at("15:40"))
+    await reader.close()
+    await feed.close()
+
+
 async def test_silence_of_a_closed_market_is_no_fault(wire: NetworkRig) -> None:
     feed = wire.feed(stale_seconds=0.3)
     await feed.subscribe([wire.index])

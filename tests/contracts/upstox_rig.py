@@ -101,7 +101,7 @@ class UpstoxRig(NetworkRig):
 
     def feed(self, **options: Any) -> UpstoxFeed:
         clock = VenueTime(self.now)
-        feed = UpstoxFeed(self.client(), self.table, clock, venue_speed=None, **({"jitter": lambda: 0.05} | options))
+        feed = UpstoxFeed(self.client(), self.table, clock, **({"venue_speed": None, "jitter": lambda: 0.05} | options))
         self._opened.append(feed)
         return feed
 

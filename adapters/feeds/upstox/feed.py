@@ -223,7 +223,12 @@ class UpstoxFeed:
             quiet = asyncio.get_running_loop().time() - self._heard_at
             if self._up and self._venue_time is not None and quiet >= QUIET_SECONDS:
                 ts = self._venue_time + timedelta(seconds=self._venue_speed * QUIET_SECONDS / 4)
-                self._backlog.put(self._clock_event(ts))
+                self._backlog.put(self._clock_event(min(ts, self._minute_end(ts)) if self._decoder.is_open else ts))
+
+    def _minute_end(self, ts: datetime) -> datetime:
+        """Silence of an open market closes no minute: it may hide its last trades, which the next frame, or history after a gap, will tell."""
+        heard = self._health.last_frame_at or ts
+        return heard.replace(second=0, microsecond=0) + timedelta(minutes=1, microseconds=-1)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:

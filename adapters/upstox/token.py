@@ -7,7 +7,8 @@ import asyncio
 from runtime.errors import SessionExpired
 
 ASK_FOR_LOGIN = (
-    "the Upstox session has expired: log in again and hand over the new access token (`shoal credentials rotate`, or START_TRADING)"
+    "the Upstox session has expired: log in again and hand over the new access token (`shoal credentials rotate`, then "
+    "`shoal resume`; or START_TRADING with it)"
 )
 
 

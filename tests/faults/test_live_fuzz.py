@@ -1,0 +1,150 @@
+"""Live days of random faults: whatever order things go wrong in, books and venue come together, and nothing is sent twice.
+
+Plans are drawn by hypothesis with a fixed seed. The oracle is the venue's ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("upstox_client", reason="the extra `upstox` is not installed")
+pytest.importorskip("aiohttp", reason="the venue needs aiohttp")
+
+from runtime.events import ResumeSession, SquareOff
+from runtime.market import Right
+from runtime.session import Protection
+from runtime.signals import Side
+from tests.faults.live_stage import LiveStage
+from tests.venues.upstox import faults
+from tests.venues.upstox.core import closing
+from tests.venues.upstox.settings import StaticAddresses
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+OPERATIONS = st.sampled_from(["place", "place", "place", "modify", "cancel", "order_book", "order_history", "order_trades", "positions"])
+SECONDS = st.sampled_from([0.5, 2.0, 6.0])
+FAULTS: st.SearchStrategy[faults.AnyFault] = st.one_of(
+    st.builds(faults.DropAfterCommit, operation=OPERATIONS),
+    st.builds(faults.DropBeforeCommit, operation=OPERATIONS),
+    st.builds(faults.Answer, operation=OPERATIONS, status=st.sampled_from([400, 500, 503]), taken=st.booleans()),
+    st.builds(faults.Answer, operation=OPERATIONS, status=st.just(200), body=st.just("<html>"), taken=st.booleans()),
+    st.builds(faults.Hang, operation=OPERATIONS, taken=st.booleans()),
+    st.builds(faults.TooManyRequests, operation=OPERATIONS, times=st.integers(1, 3)),
+    st.builds(faults.LateAcceptance, seconds=SECONDS),
+    st.builds(faults.RejectLater, seconds=SECONDS),
+    st.builds(faults.PartialFills, quantities=st.sampled_from([(), (10,), (5, 5)]), every=SECONDS),
+    st.builds(faults.LaggingBook, seconds=SECONDS, minutes=st.sampled_from([0.05, 0.1])),
+    st.builds(faults.StreamUpdates, how=st.sampled_from(["duplicate", "reorder", "drop"]), times=st.integers(1, 10)),
+    st.builds(faults.FeedClose, code=st.sampled_from([1000, 1006, 1011]), stream=st.just("portfolio")),
+    st.just(faults.ExpireTokens()),
+    st.just(faults.RefuseAddress()),
+)
+STEPS = st.one_of(
+    FAULTS,
+    FAULTS,
+    FAULTS,
+    st.sampled_from(["long", "long", "short", "square off", "sell by hand", "wait", "wait", "restart", "mend"]),
+)
+
+
+class Day:
+    """One plan, played at the pace of real time."""
+
+    def __init__(self, stage: LiveStage) -> None:
+        self.stage = stage
+        self._commands = 0
+
+    async def play(self, plan: list[Any]) -> None:
+        await self.stage.start_host()
+        await self.stage.start_sessions()
+        for step in plan:
+            match step:
+                case "long":
+                    await self.stage.signal(Side.LONG, Right.CALL)
+                case "short":
+                    await self.stage.signal(Side.SHORT, Right.PUT)
+                case "square off":
+                    await self.square_off()
+                case "sell by hand":
+                    self.sell_by_hand()
+                case "restart":
+                    await self.stage.kill()
+                    await self.stage.start_host()
+                case "mend":
+                    await self.mend()
+                case "wait":
+                    await self.stage.play(1.0)
+                case _:
+                    self.stage.venue.faults.add(step)
+            await self.stage.play(0.3)
+
+    async def end(self) -> None:
+        """Nothing goes wrong any more: everything is closed, and both sides say so."""
+        core = self.stage.venue.core
+        core.planned.clear()
+        core.book_lag = timedelta(0)
+        await self.mend()
+        await self.stage.until(self.agreed)
+        await self.square_off()
+        await self.stage.until(self.flat)
+
+    async def mend(self) -> None:
+        """The user logs in again, and his address is registered."""
+        core = self.stage.venue.core
+        account = core.accounts.by_id["U1"]
+        account.addresses = StaticAddresses()
+        core.accounts.log_in(account, core.clock.now)
+        await self.stage.vault.put("U1", "upstox", self.stage.venue.token("U1"))
+        await self.stage.command("U1", ResumeSession(ts=core.clock.now, command_id=self._command()))
+
+    async def square_off(self) -> None:
+        await self.stage.command("U1", SquareOff(ts=self.stage.venue.clock.now, command_id=self._command()))
+
+    def sell_by_hand(self) -> None:
+        for key, quantity in self.stage.venue.ledger.net("U1").items():
+            self.stage.venue.faults.add(faults.ManualOrder(user="U1", order=closing(key, "I", quantity)))
+
+    async def agreed(self) -> bool:
+        """No order is under way on either side, and both count the same positions."""
+        host = self.stage.host
+        assert host is not None
+        trader = host.floor.traders.get("U1")
+        quiet = trader is None or (not trader.state.orders and all(slot.retry_at is None for slot in trader.state.slots.values()))
+        working = [order for order in self.stage.venue.core.desk.book("U1").orders.values() if not order.is_final]
+        return quiet and not working and await self.stage.books_agree()
+
+    async def flat(self) -> bool:
+        return self.stage.venue.ledger.net("U1") == {} and await self.agreed()
+
+    def _command(self) -> str:
+        self._commands += 1
+        return f"c{self._commands}"
+
+
+@pytest.mark.parametrize("at_broker", [False, True], ids=["watched here", "resting at the broker"])
+def test_after_any_faults_both_sides_agree_nothing_is_left_over_and_no_order_was_placed_twice(at_broker: bool) -> None:
+    @settings(
+        max_examples=12, deadline=None, derandomize=True, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    )
+    @given(st.lists(STEPS, min_size=5, max_size=12))
+    def survives(plan: list[Any]) -> None:
+        asyncio.run(_survive(plan, at_broker=at_broker))
+
+    survives()
+
+
+async def _survive(plan: list[Any], *, at_broker: bool) -> None:
+    protection = Protection(at_broker=at_broker)
+    async with LiveStage(real_time=True, protection=protection) as stage:
+        day = Day(stage)
+        await day.play(plan)
+        await day.end()
+        placed = Counter(entry.tag for entry in stage.placed())
+        assert [tag for tag, count in placed.items() if count > 1] == []

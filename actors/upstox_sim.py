@@ -62,7 +62,7 @@ class LocalVenue:
     """
 
     def __init__(self, *, speed: float, users: int, seed: int, session: str) -> None:
-        self._arguments = ["--speed", f"{speed:g}", "--users", str(users), "--seed", str(seed), "--session", session, "--once"]
+        self._arguments = ["--speed", f"{speed:g}", "--users", str(users), "--seed", str(seed), "--session", session, "--once", "--hold"]
         self._process: subprocess.Popen[bytes] | None = None
         self.control = os.environ.get(CONTROL, "")
 
@@ -96,6 +96,10 @@ class LocalVenue:
 
     def customers(self) -> list[Customer]:
         return msgspec.json.decode(httpx.get(f"{self.control}/accounts").content, type=list[Customer])
+
+    def begin(self) -> None:
+        """Everybody is in: the day goes by the venue's speed from here on."""
+        httpx.post(f"{self.control}/begin").raise_for_status()
 
     def ledger(self) -> list[dict[str, Any]]:
         """What happened at the venue, by its own books."""

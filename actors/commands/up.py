@@ -81,6 +81,7 @@ def _begin(spec: RunSpec, venue: LocalVenue) -> None:
     from actors.upstox_sim import begin, refused
 
     answers = asyncio.run(begin(spec, venue.customers()))
+    venue.begin()
     for line in refused(answers):
         typer.echo(f"not started: {line}", err=True)
     typer.echo(f"{len(answers) - len(refused(answers))} users trade live at the local Upstox", err=True)

@@ -104,6 +104,7 @@ def test_after_a_whole_live_day_the_venues_ledger_equals_the_journal(tmp_path: P
         assert venue is not None
         users = [customer.user_id for customer in venue.customers()]
         assert refused(asyncio.run(begin(spec, venue.customers()))) == []
+        venue.begin()
         started = time.monotonic()
         while venue.is_open():
             assert time.monotonic() - started < SESSION_SECONDS_MAX

@@ -23,7 +23,7 @@ from configs.accounts import AccountEntry, UpstoxSettings
 from runtime import channels
 from runtime.events import EngineInput, PublicEvent, StartSession
 from runtime.market import Instrument, Prices, Quote, Right
-from runtime.session import ExternalPositions, Level, LevelUnit, Mode, Protection, RiskLimits, Subscription
+from runtime.session import ExternalPositions, Level, LevelUnit, Mode, Protection, RiskLimits, Sizing, Subscription
 from runtime.signals import OrderSide, Side
 from tests.builders import ONE_LOT, config, signal
 from tests.faults.exposure import ExposureMeter
@@ -50,13 +50,14 @@ class LiveStage:
         *,
         risk: RiskLimits | None = None,
         protection: Protection | None = None,
+        sizing: Sizing = ONE_LOT,
         real_time: bool = False,
         **account: Any,
     ) -> None:
         self.users = [f"U{number}" for number in range(1, users + 1)]
         self.venue = UpstoxVenue(msgspec.structs.replace(simple(users=users), rate_limits=False))
         self.exposure = ExposureMeter(self.venue.ledger, lambda: self.venue.clock.now, self.watched)
-        self._real_time = real_time
+        self._real_time, self._sizing = real_time, sizing
         self._clockwork: asyncio.Task[None] | None = None
         self.server = MemoryServer()
         self.bus, self.store, self.journal = MemoryBus(self.server), MemoryStore(), MemoryJournal()
@@ -111,7 +112,7 @@ class LiveStage:
 
     async def start_sessions(self) -> None:
         for user in self.users:
-            subscription = Subscription(protection=self._protection, sizing=ONE_LOT)
+            subscription = Subscription(protection=self._protection, sizing=self._sizing)
             settings = config(
                 mode=Mode.LIVE,
                 broker="upstox",

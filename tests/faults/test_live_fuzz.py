@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ pytest.importorskip("aiohttp", reason="the venue needs aiohttp")
 
 from runtime.events import ResumeSession, SquareOff
 from runtime.market import Right
-from runtime.session import Protection
+from runtime.session import Protection, Sizing, SizingMethod
 from runtime.signals import Side
 from tests.faults.live_stage import LiveStage
 from tests.venues.upstox import faults
@@ -39,19 +40,19 @@ FAULTS: st.SearchStrategy[faults.AnyFault] = st.one_of(
     st.builds(faults.TooManyRequests, operation=OPERATIONS, times=st.integers(1, 3)),
     st.builds(faults.LateAcceptance, seconds=SECONDS),
     st.builds(faults.RejectLater, seconds=SECONDS),
-    st.builds(faults.PartialFills, quantities=st.sampled_from([(), (10,), (5, 5)]), every=SECONDS),
+    st.builds(faults.PartialFills, quantities=st.sampled_from([(), (30,)]), every=SECONDS),
     st.builds(faults.LaggingBook, seconds=SECONDS, minutes=st.sampled_from([0.05, 0.1])),
     st.builds(faults.StreamUpdates, how=st.sampled_from(["duplicate", "reorder", "drop"]), times=st.integers(1, 10)),
     st.builds(faults.FeedClose, code=st.sampled_from([1000, 1006, 1011]), stream=st.just("portfolio")),
     st.just(faults.ExpireTokens()),
     st.just(faults.RefuseAddress()),
 )
-STEPS = st.one_of(
-    FAULTS,
-    FAULTS,
-    FAULTS,
-    st.sampled_from(["long", "long", "short", "square off", "sell by hand", "wait", "wait", "restart", "mend"]),
-)
+ACTIONS = st.sampled_from(["long", "long", "short", "square off", "sell by hand", "buy by hand", "wait", "wait", "restart", "mend"])
+STEPS = st.tuples(st.booleans(), FAULTS, ACTIONS)
+"""(whether the fault is put in the way, the fault, what is done then)."""
+TWO_LOTS = Sizing(method=SizingMethod.FIXED, quantity=Decimal(60))
+FILLS_LEAST = 30
+"""In all days together: fewer would mean that nothing was tried."""
 
 
 class Day:
@@ -64,8 +65,10 @@ class Day:
     async def play(self, plan: list[Any]) -> None:
         await self.stage.start_host()
         await self.stage.start_sessions()
-        for step in plan:
-            match step:
+        for is_disturbed, fault, action in [(False, None, "long"), *plan]:
+            if is_disturbed:
+                self.stage.venue.faults.add(fault)
+            match action:
                 case "long":
                     await self.stage.signal(Side.LONG, Right.CALL)
                 case "short":
@@ -74,15 +77,15 @@ class Day:
                     await self.square_off()
                 case "sell by hand":
                     self.sell_by_hand()
+                case "buy by hand":
+                    self.buy_by_hand()
                 case "restart":
                     await self.stage.kill()
                     await self.stage.start_host()
                 case "mend":
                     await self.mend()
-                case "wait":
-                    await self.stage.play(1.0)
                 case _:
-                    self.stage.venue.faults.add(step)
+                    await self.stage.play(1.0)
             await self.stage.play(0.3)
 
     async def end(self) -> None:
@@ -111,6 +114,11 @@ class Day:
         for key, quantity in self.stage.venue.ledger.net("U1").items():
             self.stage.venue.faults.add(faults.ManualOrder(user="U1", order=closing(key, "I", quantity)))
 
+    def buy_by_hand(self) -> None:
+        key = self.stage.venue.core.listing.of(self.stage.contract().id).key
+        order = {"instrument_token": key, "quantity": 30, "transaction_type": "BUY"}
+        self.stage.venue.faults.add(faults.ManualOrder(user="U1", order=order))
+
     async def agreed(self) -> bool:
         """No order is under way on either side, and both count the same positions."""
         host = self.stage.host
@@ -133,18 +141,22 @@ def test_after_any_faults_both_sides_agree_nothing_is_left_over_and_no_order_was
     @settings(
         max_examples=12, deadline=None, derandomize=True, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
     )
-    @given(st.lists(STEPS, min_size=5, max_size=12))
+    @given(st.lists(STEPS, min_size=4, max_size=10))
     def survives(plan: list[Any]) -> None:
-        asyncio.run(_survive(plan, at_broker=at_broker))
+        fills.append(asyncio.run(_survive(plan, at_broker=at_broker)))
 
+    fills: list[int] = []
     survives()
+    assert sum(fills) >= FILLS_LEAST
 
 
-async def _survive(plan: list[Any], *, at_broker: bool) -> None:
+async def _survive(plan: list[Any], *, at_broker: bool) -> int:
+    """How many fills there were."""
     protection = Protection(at_broker=at_broker)
-    async with LiveStage(real_time=True, protection=protection) as stage:
+    async with LiveStage(real_time=True, protection=protection, sizing=TWO_LOTS) as stage:
         day = Day(stage)
         await day.play(plan)
         await day.end()
         placed = Counter(entry.tag for entry in stage.placed())
         assert [tag for tag, count in placed.items() if count > 1] == []
+        return len(stage.fills("U1"))

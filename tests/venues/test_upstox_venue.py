@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time
+import asyncio
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from runtime.market import IST
@@ -309,3 +311,16 @@ async def test_the_journal_of_requests_has_no_secret(client: Customer) -> None:
     assert "secret-code" not in text
     assert client.venue.token() not in text
     assert '"operation":"place"' in text
+
+
+async def test_a_clock_that_runs_by_itself_can_be_held_to_real_time_and_stops_where_it_is_to() -> None:
+    until = datetime(2026, 11, 20, 9, 45, tzinfo=IST)
+    async with UpstoxVenue(msgspec.structs.replace(simple(speed=3600.0), hold=True, until=until)) as venue, httpx.AsyncClient() as client:
+        opened = venue.clock.now
+        await client.get(f"{venue.urls.rest}/v2/market/status/NSE")
+        await venue.clock.sleep(0.5)
+        assert venue.clock.now - opened < timedelta(minutes=1)  # by its speed it would be hours
+        (await client.post(f"{venue.urls.control}/begin")).raise_for_status()
+        await venue.clock.sleep((until - venue.clock.now).total_seconds())
+        await asyncio.sleep(0.1)
+        assert venue.clock.now == until

@@ -27,6 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--users", type=int, default=10, help="customers U1, U2 … (default 10)")
     parser.add_argument("--session", type=date.fromisoformat, action="append", help="a trading day, repeatable (default 2026-11-20)")
     parser.add_argument("--once", action="store_true", help="the clock stops half an hour after the last session's close")
+    parser.add_argument("--hold", action="store_true", help="a second a second until POST /__sim__/begin, then by --speed")
     parser.add_argument("--script", type=Path, help="YAML or JSON list of faults, see docs/upstox-venue.md")
     return parser
 
@@ -34,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
 async def _serve(arguments: argparse.Namespace, script: list[faults.AnyFault]) -> None:
     sessions = tuple(arguments.session or (date(2026, 11, 20),))
     settings = simple(arguments.seed, sessions=sessions, users=arguments.users, speed=arguments.speed)
+    settings = msgspec.structs.replace(settings, hold=arguments.hold)
     if arguments.once:
         settings = msgspec.structs.replace(settings, until=datetime.combine(sessions[-1], _END, IST))
     async with UpstoxVenue(settings, script=script, port=arguments.port) as venue:

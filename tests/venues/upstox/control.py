@@ -22,9 +22,9 @@ Advance = Callable[[datetime], Awaitable[None]]
 class Control:
     """Ledger, request journal, accounts, clock, faults and manual orders, over HTTP."""
 
-    def __init__(self, core: Core, advance_to: Advance) -> None:
+    def __init__(self, core: Core, advance_to: Advance, begin: Callable[[], None]) -> None:
         self._core = core
-        self._advance_to = advance_to
+        self._advance_to, self._begin_now = advance_to, begin
 
     def add_to(self, app: web.Application) -> None:
         for method, name, handler in (
@@ -35,6 +35,7 @@ class Control:
             ("POST", "login", self._log_in),
             ("GET", "clock", self._clock),
             ("POST", "clock", self._advance),
+            ("POST", "begin", self._begin),
             ("GET", "rates", self._rates),
             ("GET", "faults", self._faults),
             ("POST", "faults", self._inject),
@@ -82,6 +83,10 @@ class Control:
             await self._advance_to(to if to.tzinfo else to.replace(tzinfo=IST))
         else:
             await self._advance_to(clock.later(float(asked["seconds"])))
+        return await self._clock(request)
+
+    async def _begin(self, request: web.Request) -> web.Response:
+        self._begin_now()
         return await self._clock(request)
 
     async def _faults(self, _request: web.Request) -> web.Response:

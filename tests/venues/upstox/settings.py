@@ -67,6 +67,8 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     until: datetime | None = None
     """Where a clock that runs by itself stops; None: never, one day follows the other."""
     speed: float | None = None
+    hold: bool = False
+    """The clock goes a second a second until `UpstoxVenue.begin`, then by `speed`."""
     accounts: tuple[AccountSettings, ...] = (AccountSettings.numbered(1),)
 
     strict_hosts: bool = True

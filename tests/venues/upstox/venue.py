@@ -61,7 +61,7 @@ class UpstoxVenue:
         self._port = port
         self._runners: list[web.AppRunner] = []
         self._urls: Urls | None = None
-        self._asked = asyncio.Event()
+        self._asked, self._begun = asyncio.Event(), asyncio.Event()
         self._pacing: asyncio.Task[None] | None = None
 
     @property
@@ -81,6 +81,10 @@ class UpstoxVenue:
         """The newest good token of a customer."""
         return self.core.accounts.tokens(self.core.accounts.by_id[user_id], kind, self.clock.now)[-1]
 
+    def begin(self) -> None:
+        """From now on time goes by the settings' `speed`, where it was held."""
+        self._begun.set()
+
     async def advance(self, seconds: float) -> None:
         """Let so much venue time pass, and everything that happens in it go out on the sockets."""
         await self.advance_to(self.clock.later(seconds))
@@ -93,7 +97,7 @@ class UpstoxVenue:
     async def __aenter__(self) -> Self:
         split = self.core.settings.strict_hosts
         rest = Gateway(self.core, "rest", [route for route in ROUTES if not (split and route.hft)], self._asked.set)
-        Control(self.core, self.advance_to).add_to(rest.app)
+        Control(self.core, self.advance_to, self.begin).add_to(rest.app)
         orders = Gateway(self.core, "orders", [route for route in ROUTES if route.hft], self._asked.set)
         rest_port = await self._listen(rest, self._port)
         orders_port = await self._listen(orders, self._port + 1 if self._port else 0)
@@ -131,9 +135,12 @@ class UpstoxVenue:
         await self._asked.wait()
         loop, clock = asyncio.get_running_loop(), self.clock
         wall, venue, until = loop.time(), clock.now, self.core.settings.until
+        pace = 1.0 if self.core.settings.hold else speed
         while until is None or clock.now < until:
+            if pace != speed and self._begun.is_set():
+                wall, venue, pace = loop.time(), clock.now, speed
             event = clock.next_event() if until is None else min(clock.next_event(), until)
             if event - clock.now > _SKIPPED_PAUSE:
                 wall, venue = loop.time(), event
-            await asyncio.sleep(max(wall + (event - venue).total_seconds() / speed - loop.time(), 0.0))
+            await asyncio.sleep(max(wall + (event - venue).total_seconds() / pace - loop.time(), 0.0))
             clock.run_to(event)

@@ -51,11 +51,14 @@ class LiveStage:
         risk: RiskLimits | None = None,
         protection: Protection | None = None,
         sizing: Sizing = ONE_LOT,
+        funds: Decimal = Decimal(1_000_000),
         real_time: bool = False,
         **account: Any,
     ) -> None:
         self.users = [f"U{number}" for number in range(1, users + 1)]
-        self.venue = UpstoxVenue(msgspec.structs.replace(simple(users=users), rate_limits=False))
+        settings = simple(users=users)
+        accounts = tuple(msgspec.structs.replace(account, funds=funds) for account in settings.accounts)
+        self.venue = UpstoxVenue(msgspec.structs.replace(settings, accounts=accounts, rate_limits=False))
         self.exposure = ExposureMeter(self.venue.ledger, lambda: self.venue.clock.now, self.watched)
         self._real_time, self._sizing = real_time, sizing
         self._clockwork: asyncio.Task[None] | None = None

@@ -17,8 +17,8 @@ from loguru import logger
 pytest.importorskip("upstox_client", reason="the extra `upstox` is not installed")
 pytest.importorskip("aiohttp", reason="the venue needs aiohttp")
 
-from runtime.events import SquareOff
-from runtime.session import ExternalPositions, RiskLimits
+from runtime.events import PauseSession, SquareOff
+from runtime.session import ExternalPositions, RiskLimits, Sizing, SizingMethod
 from tests.faults.live_stage import LiveStage
 from tests.venues.upstox import faults
 from tests.venues.upstox.core import closing
@@ -26,6 +26,7 @@ from tests.venues.upstox.core import closing
 pytestmark = pytest.mark.slow
 
 WITHOUT_EXIT_SECONDS_MAX = 5.0
+TWO_LOTS = Sizing(method=SizingMethod.FIXED, quantity=Decimal(60))
 
 ORDER_FAULTS: dict[str, faults.AnyFault] = {
     "answer lost": faults.DropAfterCommit(operation="place"),
@@ -58,6 +59,14 @@ async def settled(stage: LiveStage) -> bool:
     states = [trader.state for trader in stage.host.floor.traders.values()]
     quiet = all(not state.orders and all(slot.retry_at is None for slot in state.slots.values()) for state in states)
     return quiet and await stage.books_agree()
+
+
+async def exits_submitted(stage: LiveStage) -> bool:
+    return any(event.data["leg"] == "EXIT" for event in await stage.said("ORDER_SUBMITTED"))
+
+
+async def closed(stage: LiveStage, user: str) -> bool:
+    return bool(await stage.said("POSITION_CLOSED", user))
 
 
 async def square_off(stage: LiveStage) -> None:
@@ -281,6 +290,101 @@ async def test_a_position_opened_by_hand_is_only_told_where_the_user_leaves_it_t
         assert alert.data["action"] == "REVIEW"
         assert await stage.said("POSITION_OPENED") == []
         assert stage.placed() == []
+
+
+async def test_a_part_sold_by_hand_is_taken_out_and_only_the_rest_is_sold() -> None:
+    async with LiveStage(sizing=TWO_LOTS) as stage:
+        await stage.start_host()
+        await stage.start_sessions()
+        await stage.signal()
+        await stage.until(lambda: stage.said_by_all("POSITION_OPENED"), play=True)
+        (key,) = stage.venue.ledger.net("U1")
+        stage.venue.faults.add(faults.ManualOrder(user="U1", order=closing(key, "I", 30)))
+        await stage.until(lambda: stage.said_by_all("POSITION_CHANGED"), play=True)
+        (changed,) = await stage.said("POSITION_CHANGED")
+        assert (changed.data["quantity"], changed.data["exit_reason"]) == ("30", "EXTERNAL")
+        await square_off(stage)
+        await stage.until(lambda: stage.said_by_all("POSITION_CLOSED"), play=True)
+        assert await stage.books_agree()
+        assert [entry.quantity for entry in stage.placed() if entry.side == "SELL"] == [30]
+
+
+async def test_more_bought_by_hand_is_a_position_of_its_own_and_both_are_closed() -> None:
+    async with LiveStage() as stage:
+        await stage.start_host()
+        await stage.start_sessions()
+        await stage.signal()
+        await stage.until(lambda: stage.said_by_all("POSITION_OPENED"), play=True)
+        (key,) = stage.venue.ledger.net("U1")
+        order = {"instrument_token": key, "quantity": 60, "transaction_type": "BUY"}
+        stage.venue.faults.add(faults.ManualOrder(user="U1", order=order))
+        await stage.until(lambda: stage.said_by_all("EXIT_ALERT"), play=True)
+        ours, theirs = await stage.said("POSITION_OPENED")
+        assert (ours.data["quantity"], theirs.data["quantity"]) == ("30", "60")
+        assert ours.data["slot"] != theirs.data["slot"]
+        await square_off(stage)
+        await stage.until(lambda: settled(stage), play=True)
+        assert stage.venue.ledger.net("U1") == {}
+        assert sorted(entry.quantity for entry in stage.placed() if entry.side == "SELL") == [30, 60]
+
+
+# --- parts ---
+
+
+async def test_an_entry_filled_in_part_and_called_off_leaves_a_position_of_that_part_under_its_stop() -> None:
+    async with LiveStage(sizing=TWO_LOTS, real_time=True) as stage:
+        await stage.start_host()
+        await stage.start_sessions()
+        stage.venue.faults.add(faults.PartialFills(quantities=(30,), every=3600.0))
+        await stage.signal()
+        await stage.until(lambda: stage.said_by_all("POSITION_OPENED"))
+        await stage.command("U1", PauseSession(ts=stage.venue.clock.now, command_id="pause"))
+        await stage.until(lambda: stage.said_by_all("ORDER_CANCELLED"))
+        (key,) = stage.venue.ledger.net("U1")
+        assert (stage.venue.ledger.net("U1")[key], stage.watched("U1", key)) == (30, 30)
+        await square_off(stage)
+        await stage.until(lambda: settled(stage))
+        assert stage.venue.ledger.net("U1") == {}
+        assert [entry.quantity for entry in stage.placed()] == [60, 30]
+        assert stage.exposure.at_most(WITHOUT_EXIT_SECONDS_MAX), stage.exposure.longest
+
+
+async def test_an_exit_filled_in_part_goes_on_with_what_is_left() -> None:
+    async with LiveStage(sizing=TWO_LOTS, real_time=True) as stage:
+        await stage.start_host()
+        await stage.start_sessions()
+        await stage.signal()
+        await stage.until(lambda: stage.said_by_all("POSITION_OPENED"))
+        stage.venue.faults.add(faults.PartialFills(quantities=(30,), every=2.0))
+        await square_off(stage)
+        await stage.until(lambda: settled(stage))
+        assert stage.venue.ledger.net("U1") == {}
+        assert [entry.quantity for entry in stage.fills("U1")] == [60, 30, 30]
+        assert tags_twice(stage) == []
+        assert stage.exposure.at_most(WITHOUT_EXIT_SECONDS_MAX), stage.exposure.longest
+
+
+# --- restarts ---
+
+
+async def test_a_host_that_dies_and_is_started_again_leaves_no_position_without_an_exit_for_long() -> None:
+    async with LiveStage(users=3, real_time=True) as stage:
+        await stage.start_host()
+        await stage.start_sessions()
+        await stage.signal()
+        await stage.until(lambda: stage.said_by_all("POSITION_OPENED"))
+        stage.venue.faults.add(faults.DropBeforeCommit(operation="place", user="U1"))
+        await stage.command("U1", SquareOff(ts=stage.venue.clock.now, command_id="flat"))
+        await stage.until(lambda: exits_submitted(stage))
+        await stage.kill()
+        await stage.start_host()
+        await stage.until(lambda: closed(stage, "U1"))
+        for user in ("U2", "U3"):
+            await stage.command(user, SquareOff(ts=stage.venue.clock.now, command_id=f"flat-{user}"))
+        await stage.until(lambda: stage.said_by_all("POSITION_CLOSED"))
+        assert await stage.books_agree()
+        assert tags_twice(stage) == []
+        assert stage.exposure.at_most(WITHOUT_EXIT_SECONDS_MAX), stage.exposure.longest
 
 
 # --- secrets ---

@@ -120,16 +120,19 @@ class Day:
         self.stage.venue.faults.add(faults.ManualOrder(user="U1", order=order))
 
     async def agreed(self) -> bool:
-        """No order is under way on either side, and both count the same positions."""
+        """Both know the same orders, nothing is to be tried again, and both count the same positions."""
         host = self.stage.host
         assert host is not None
-        trader = host.floor.traders.get("U1")
-        quiet = trader is None or (not trader.state.orders and all(slot.retry_at is None for slot in trader.state.slots.values()))
-        working = [order for order in self.stage.venue.core.desk.book("U1").orders.values() if not order.is_final]
-        return quiet and not working and await self.stage.books_agree()
+        state = host.floor.traders["U1"].state
+        if any(slot.retry_at is not None for slot in state.slots.values()):
+            return False
+        working = {order.tag for order in self.stage.venue.core.desk.book("U1").orders.values() if not order.is_final}
+        return working == set(state.orders) and await self.stage.books_agree()
 
     async def flat(self) -> bool:
-        return self.stage.venue.ledger.net("U1") == {} and await self.agreed()
+        host = self.stage.host
+        assert host is not None
+        return not host.floor.traders["U1"].state.orders and self.stage.venue.ledger.net("U1") == {} and await self.agreed()
 
     def _command(self) -> str:
         self._commands += 1

@@ -114,6 +114,22 @@ async def test_the_stop_stands_while_the_token_has_expired_and_the_address_is_re
         assert stage.exposure.at_most(5.0), stage.exposure.longest
 
 
+async def test_a_target_that_the_risk_desk_wants_margin_for_is_told_and_watched_here_while_the_stop_rests() -> None:
+    async with LiveStage(protection=BRACKET, funds=Decimal(50_000)) as stage:  # the premium, but not what a sold option asks for
+        await stage.start_host()
+        await stage.start_sessions()
+        await stage.signal()
+        await stage.until(lambda: stage.said_by_all("EXIT_ALERT"), play=True)
+        (rejected,) = await stage.said("ORDER_REJECTED")
+        assert (rejected.data["leg"], str(rejected.data["reason"]).split(":")[0]) == ("TARGET", "insufficient_funds")
+        (alert,) = await stage.said("EXIT_ALERT")
+        assert (alert.data["rule"], alert.data["action"]) == (ExitReason.TP, "WATCH")
+        assert set(resting(stage)) == {"stop"}
+        await square_off(stage)
+        await stage.until(lambda: flat(stage), play=True)
+        assert sells(stage) == 30
+
+
 async def test_a_cancel_that_loses_the_race_against_the_stop_sells_once() -> None:
     async with LiveStage(protection=BRACKET) as stage:
         stage.venue.core.desk._settings = msgspec.structs.replace(stage.venue.core.desk._settings, cancel_seconds=3.0)

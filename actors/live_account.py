@@ -72,7 +72,7 @@ class LiveAccount:
         self._broker: Broker | None = None
         self._armed = asyncio.Event()
         self._login = asyncio.Event()
-        self._logged_out = False
+        self._logged_out = self._cut_off = False
         self._secret = ""
         self._sending: dict[str, tuple[Order, asyncio.Task[None]]] = {}
         self._called_off: set[str] = set()
@@ -139,7 +139,8 @@ class LiveAccount:
                 logger.warning("account of {} waits for a server: {}", self.user_id, error)
                 await self._desk.clock.sleep(1.0)
             except ShoalError as error:
-                self._suspend(str(error))
+                self._deliver(BrokerChanged(ts=self._desk.now(), up=False, reason=str(error)))
+                self._cut(str(error))
                 await self._login.wait()
 
     async def _reconcile(self, broker: Broker, orders: list[OpenOrder]) -> None:
@@ -159,7 +160,7 @@ class LiveAccount:
     async def _log_in_again(self, broker: Broker, error: SessionExpired) -> None:
         """Only the user can. The vault is looked at now and then: the broker is left alone until there is another token."""
         self._logged_out = True
-        self._suspend(str(error))
+        self._cut(str(error))
         while True:
             self._login.clear()
             try:
@@ -185,6 +186,7 @@ class LiveAccount:
         self._armed.clear()
         await self._log_in_again(broker, error)
         await self._reconcile(broker, self._open_orders())
+        self._cut_off = False
         self._armed.set()
 
     async def _relay(self, broker: Broker) -> None:
@@ -221,7 +223,7 @@ class LiveAccount:
             self._spawn(self._session_ended(error))
         except EgressNotAllowed as error:
             self._reject(order, f"{error.reason}: {error}")
-            self._suspend(str(error))
+            self._cut(str(error))
         except BrokerRefused as error:
             self._reject(order, f"{error.reason}: {error}")
         except BrokerUnavailable as error:
@@ -279,6 +281,7 @@ class LiveAccount:
                     raise
                 await self._desk.clock.sleep(max(pause, error.retry_after if isinstance(error, RateLimited) else 0.0))
             else:
+                self._cut_off = False
                 return
 
     async def _cancel(self, order_id: str) -> None:
@@ -353,9 +356,10 @@ class LiveAccount:
     def _reject(self, order: Order, reason: str) -> None:
         self._deliver(OrderRejected(ts=self._desk.now(), order_id=order.order_id, reason=reason))
 
-    def _suspend(self, reason: str) -> None:
-        self._deliver(BrokerChanged(ts=self._desk.now(), up=False, reason=reason))
-        self._deliver(SuspendSession(ts=self._desk.now(), reason=reason))
+    def _cut(self, reason: str) -> None:
+        """Nothing of this account can leave. Positions are told of once, until something has left again."""
+        self._deliver(SuspendSession(ts=self._desk.now(), reason=reason, cut_off=not self._cut_off))
+        self._cut_off = True
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -366,7 +370,7 @@ class LiveAccount:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.opt(exception=error).error("account of {}: {}", self.user_id, error)
-            self._suspend(f"internal error: {type(error).__name__}")
+            self._deliver(SuspendSession(ts=self._desk.now(), reason=f"internal error: {type(error).__name__}"))
 
 
 def open_orders(state: EngineState) -> list[OpenOrder]:

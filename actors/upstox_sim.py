@@ -92,7 +92,7 @@ class LocalVenue:
         if self._process is not None:
             os.environ.pop(ADDRESSES, None)
             self._process.terminate()
-            self._process.wait()
+            self._process.communicate()
 
     def customers(self) -> list[Customer]:
         return msgspec.json.decode(httpx.get(f"{self.control}/accounts").content, type=list[Customer])

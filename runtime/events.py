@@ -224,10 +224,14 @@ class SignalArrived(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=Fals
 
 
 class SuspendSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The host sets a trader aside after a fault of its own: no entries until RESUME; exits go on."""
+    """The host sets a trader aside after a fault of its own: no entries until RESUME; exits go on.
+
+    `cut_off`: they do not, as nothing of this account can leave for the broker until somebody has mended it.
+    """
 
     ts: datetime
     reason: str
+    cut_off: bool = False
 
 
 class PriceTouched(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):

@@ -206,7 +206,9 @@ _BY_TYPE: Mapping[EventType, Fields] = {
         "priority": Field({"enum": ["CRITICAL", "HIGH", "MEDIUM"]}, "how urgent"),
         "rule": Field(_one_of(ExitReason), "which exit is due"),
         "action": Field(
-            _TEXT, "recommended and being done: CLOSE, or WATCH where the venue lost a stop or target and only the runtime watches"
+            _TEXT,
+            "recommended and being done: CLOSE; WATCH where the venue lost a stop or target and only the runtime watches; PROTECT or "
+            "REVIEW of a position opened by another door; BY_HAND where nothing can leave for the broker, so that its own app must do it",
         ),
         "price": Field(_DECIMAL, "that made it due"),
     },

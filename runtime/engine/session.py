@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from runtime.engine.entering import drop_pending
-from runtime.engine.leaving import exit_all
+from runtime.engine.leaving import alert, exit_all
 from runtime.engine.sending import advance
 from runtime.engine.timing import on_time
 from runtime.engine.turn import Turn
@@ -29,9 +29,10 @@ from runtime.events import (
     SuspendSession,
     UpdateConfig,
 )
+from runtime.exits import effective_stop
 from runtime.halts import covering
 from runtime.reconcile import SkipReason
-from runtime.session import OnBreach, SessionConfig
+from runtime.session import Mode, OnBreach, SessionConfig
 from runtime.state import EngineState, SessionStatus, Slot, net_positions
 
 
@@ -70,12 +71,15 @@ def on_pause(turn: Turn, event: PauseSession) -> None:
 
 
 def on_suspend(turn: Turn, event: SuspendSession) -> None:
-    if turn.state.status is not SessionStatus.RUNNING:
-        return
-    turn.state.status = SessionStatus.PAUSED
-    _drop_pending(turn, SkipReason.PAUSED, event.reason)
-    turn.cancel_entries()
-    turn.emit(EventType.SESSION_PAUSED, session_data(turn.state) | {"reason": event.reason})
+    if turn.state.status is SessionStatus.RUNNING:
+        turn.state.status = SessionStatus.PAUSED
+        _drop_pending(turn, SkipReason.PAUSED, event.reason)
+        turn.cancel_entries()
+        turn.emit(EventType.SESSION_PAUSED, session_data(turn.state) | {"reason": event.reason})
+    if event.cut_off:
+        for position in [held for held in turn.state.open_positions if held.mode is Mode.LIVE]:
+            level, rule = effective_stop(position)
+            alert(turn, position, rule, level or position.entry_price, action="BY_HAND")
 
 
 def on_resume(turn: Turn, event: ResumeSession) -> None:

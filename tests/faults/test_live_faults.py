@@ -17,11 +17,12 @@ from loguru import logger
 pytest.importorskip("upstox_client", reason="the extra `upstox` is not installed")
 pytest.importorskip("aiohttp", reason="the venue needs aiohttp")
 
-from runtime.events import PauseSession, SquareOff
+from runtime.events import PauseSession, ResumeSession, SquareOff
 from runtime.session import ExternalPositions, RiskLimits, Sizing, SizingMethod
 from tests.faults.live_stage import LiveStage
 from tests.venues.upstox import faults
 from tests.venues.upstox.core import closing
+from tests.venues.upstox.settings import StaticAddresses
 
 pytestmark = pytest.mark.slow
 
@@ -176,6 +177,30 @@ async def test_a_refused_address_rejects_the_order_and_pauses_with_what_to_do() 
         assert str(rejected.data["reason"]).startswith("egress_not_allowed")
         assert "register the address" in str((await stage.said("SESSION_PAUSED"))[0].data["reason"])
         assert stage.placed() == []
+
+        stage.venue.core.accounts.by_id["U1"].addresses = StaticAddresses()
+        await stage.command("U1", ResumeSession(ts=stage.venue.clock.now, command_id="resume"))
+        await stage.signal()
+        await stage.until(lambda: stage.said_by_all("POSITION_OPENED"), play=True)
+
+
+async def test_a_position_that_nothing_can_close_any_more_is_told_once_as_critical() -> None:
+    async with LiveStage() as stage:
+        await stage.start_host()
+        await stage.start_sessions()
+        await stage.signal()
+        await stage.until(lambda: stage.said_by_all("POSITION_OPENED"), play=True)
+        stage.venue.core.inject([faults.RefuseAddress()])
+        await square_off(stage)
+
+        async def rejected_twice() -> bool:
+            return len(await stage.said("ORDER_REJECTED")) == 2
+
+        await stage.until(rejected_twice, play=True)
+        (by_hand,) = [event.data for event in await stage.said("EXIT_ALERT") if event.data["action"] == "BY_HAND"]
+        (opened,) = await stage.said("POSITION_OPENED")
+        assert (by_hand["priority"], by_hand["rule"], by_hand["position_id"]) == ("CRITICAL", "SL", opened.data["position_id"])
+        assert by_hand["price"] == opened.data["stop"]
 
 
 async def test_a_successor_compares_the_books_before_anything_leaves_and_takes_over_three_positions_and_one_unknown_order() -> None:

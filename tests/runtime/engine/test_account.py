@@ -10,7 +10,7 @@ import pytest
 from runtime.accounts import AccountPosition, AccountReport
 from runtime.engine import TradingEngine
 from runtime.engine.account import differences
-from runtime.events import CancelOrder, Effect
+from runtime.events import CancelOrder, Effect, PauseSession, SuspendSession
 from runtime.session import ExternalPositions, Mode, RiskLimits
 from tests.builders import arrive, at, config, data_of, engine, fill, option, orders, said, signal
 
@@ -129,3 +129,19 @@ def test_an_order_that_began_between_the_look_and_the_report_makes_the_report_vo
     assert [order.reduce_only for order in exits] == [True]
     assert said(report(trader, holding(0, last="110"))) == []
     assert not [effect for effect in report(trader, holding(0)) if isinstance(effect, CancelOrder)]
+
+
+def test_an_account_that_is_cut_off_pauses_the_session_and_tells_each_live_position_as_critical() -> None:
+    trader = live_trader()
+    (held,) = trader.state.open_positions
+    effects = trader.process(SuspendSession(ts=at("10:05"), reason="log in again", cut_off=True))
+    assert said(effects) == ["SESSION_PAUSED", "EXIT_ALERT"]
+    alert = data_of(effects, "EXIT_ALERT")
+    assert (alert["priority"], alert["action"], alert["price"]) == ("CRITICAL", "BY_HAND", str(held.stop))
+
+
+def test_a_paused_session_is_told_of_its_positions_too_when_it_is_cut_off_and_of_none_when_it_is_not() -> None:
+    trader = live_trader()
+    trader.process(PauseSession(ts=at("10:04"), command_id="pause"))
+    assert said(trader.process(SuspendSession(ts=at("10:05"), reason="internal error"))) == []
+    assert said(trader.process(SuspendSession(ts=at("10:06"), reason="log in again", cut_off=True))) == ["EXIT_ALERT"]

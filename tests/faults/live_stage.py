@@ -21,7 +21,7 @@ from adapters.memory import MemoryBus, MemoryJournal, MemoryServer, MemoryStore
 from adapters.vault import EncryptedVault, FixedKeys
 from configs.accounts import AccountEntry, UpstoxSettings
 from runtime import channels
-from runtime.events import EngineInput, PublicEvent, StartSession
+from runtime.events import EngineInput, PublicEvent, SquareOff, StartSession
 from runtime.market import Instrument, Prices, Quote, Right
 from runtime.session import ExternalPositions, Level, LevelUnit, Mode, Protection, RiskLimits, Sizing, Subscription
 from runtime.signals import OrderSide, Side
@@ -73,6 +73,7 @@ class LiveStage:
         )
         self._account = AccountEntry(**({"visibility_seconds": 2.0, "reprice_seconds": 0.5, "answer_seconds": 1.0} | account))
         self._seq, self._signals, self._signals_id = 0, 0, "0"
+        self._commands = 0
 
     async def __aenter__(self) -> Self:
         await self.venue.__aenter__()
@@ -131,6 +132,17 @@ class LiveStage:
 
     async def command(self, user: str, event: EngineInput) -> None:
         await self.bus.append(channels.host_inbox(HOST), encode(ForUser(user_id=user, input=event)), max_length=1_000)
+
+    async def square_off(self, user: str = "U1") -> None:
+        """Returns when the host has taken the command."""
+        self._commands += 1
+        command_id = f"flat-{self._commands}"
+        await self.command(user, SquareOff(ts=self.venue.clock.now, command_id=command_id))
+
+        async def taken() -> bool:
+            return any(event.data["command_id"] == command_id for event in await self.said("COMMAND_ACCEPTED"))
+
+        await self.until(taken)
 
     async def signal(self, side: Side = Side.LONG, right: Right = Right.CALL) -> None:
         """One signal for everybody: buy the option at the money."""
@@ -278,6 +290,13 @@ class LiveStage:
         listed = self.venue.core.listing.get(key)
         assert listed is not None
         return listed.instrument.id
+
+    async def settled(self) -> bool:
+        """No order under way or to be tried again, and the same positions on both sides."""
+        assert self.host is not None
+        states = [trader.state for trader in self.host.floor.traders.values()]
+        quiet = all(not state.orders and all(slot.retry_at is None for slot in state.slots.values()) for state in states)
+        return quiet and await self.books_agree()
 
     async def books_agree(self) -> bool:
         return all(self.trader_position(user) == self.venue.ledger.net(user) for user in self.users)

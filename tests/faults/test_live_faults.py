@@ -17,11 +17,10 @@ from loguru import logger
 pytest.importorskip("upstox_client", reason="the extra `upstox` is not installed")
 pytest.importorskip("aiohttp", reason="the venue needs aiohttp")
 
-from runtime.events import PauseSession, ResumeSession, SquareOff
-from runtime.session import ExternalPositions, RiskLimits, Sizing, SizingMethod
+from runtime.events import PauseSession, ResumeSession
+from runtime.session import Sizing, SizingMethod
 from tests.faults.live_stage import LiveStage
 from tests.venues.upstox import faults
-from tests.venues.upstox.core import closing
 from tests.venues.upstox.settings import StaticAddresses
 
 pytestmark = pytest.mark.slow
@@ -54,29 +53,12 @@ def tags_twice(stage: LiveStage) -> list[str]:
     return [str(tag) for tag, count in Counter(entry.tag for entry in stage.placed()).items() if count > 1]
 
 
-async def settled(stage: LiveStage) -> bool:
-    """No order under way or to be tried again, and the same positions on both sides."""
-    assert stage.host is not None
-    states = [trader.state for trader in stage.host.floor.traders.values()]
-    quiet = all(not state.orders and all(slot.retry_at is None for slot in state.slots.values()) for state in states)
-    return quiet and await stage.books_agree()
-
-
 async def exits_submitted(stage: LiveStage) -> bool:
     return any(event.data["leg"] == "EXIT" for event in await stage.said("ORDER_SUBMITTED"))
 
 
 async def closed(stage: LiveStage, user: str) -> bool:
     return bool(await stage.said("POSITION_CLOSED", user))
-
-
-async def square_off(stage: LiveStage) -> None:
-    await stage.command("U1", SquareOff(ts=stage.venue.clock.now, command_id="flat"))
-
-    async def taken() -> bool:
-        return any(event.data["command_id"] == "flat" for event in await stage.said("COMMAND_ACCEPTED"))
-
-    await stage.until(taken)
 
 
 @pytest.mark.parametrize("leg", ["entry", "exit"])
@@ -90,13 +72,13 @@ async def test_an_entry_and_its_exit_survive_and_the_position_never_waits_long_f
         await stage.signal()
         await stage.until(lambda: stage.said_by_all("ORDER_SUBMITTED"))
         await stage.play(1)
-        await stage.until(lambda: settled(stage))
+        await stage.until(stage.settled)
 
         if leg == "exit":
             stage.venue.faults.add(ORDER_FAULTS[what])
-        await square_off(stage)
+        await stage.square_off()
         await stage.play(1)
-        await stage.until(lambda: settled(stage))
+        await stage.until(stage.settled)
         assert stage.venue.ledger.net("U1") == {}
         assert tags_twice(stage) == []
         assert stage.exposure.at_most(WITHOUT_EXIT_SECONDS_MAX), stage.exposure.longest
@@ -109,7 +91,7 @@ async def test_an_exit_whose_answer_is_lost_is_found_and_not_sent_twice() -> Non
         await stage.signal()
         await stage.until(lambda: stage.said_by_all("POSITION_OPENED"), play=True)
         stage.venue.faults.add(faults.DropAfterCommit(operation="place"))
-        await stage.command("U1", SquareOff(ts=stage.venue.clock.now, command_id="flat"))
+        await stage.square_off()
         await stage.until(lambda: stage.said_by_all("POSITION_CLOSED"), play=True)
         assert await stage.books_agree()
         sides = [entry.side for entry in stage.placed()]
@@ -124,7 +106,7 @@ async def test_an_exit_that_turns_up_long_after_its_replacement_is_closed_again_
         await stage.signal()
         await stage.until(lambda: stage.said_by_all("POSITION_OPENED"))
         stage.venue.faults.add(faults.LateAcceptance(seconds=8.0), faults.DropAfterCommit(operation="place"))
-        await square_off(stage)
+        await stage.square_off()
         await stage.until(lambda: stage.said_by_all("POSITION_CLOSED"))
         assert stage.exposure.at_most(WITHOUT_EXIT_SECONDS_MAX), stage.exposure.longest
 
@@ -132,7 +114,7 @@ async def test_an_exit_that_turns_up_long_after_its_replacement_is_closed_again_
             return any(event.data["rule"] == "SURPLUS" for event in await stage.said("EXIT_ALERT"))
 
         await stage.until(surplus)
-        await stage.until(lambda: settled(stage))
+        await stage.until(stage.settled)
         assert stage.venue.ledger.net("U1") == {}
         assert [entry.side for entry in stage.fills("U1")] == ["BUY", "SELL", "SELL", "BUY"]
         assert tags_twice(stage) == []
@@ -152,7 +134,7 @@ async def test_a_token_that_expires_pauses_the_user_leaves_the_broker_alone_and_
 
         counts = stage.venue.core.journal.counts
         before = sum(counts.values())
-        await stage.command("U1", SquareOff(ts=stage.venue.clock.now, command_id="flat"))
+        await stage.square_off()
         await stage.play(3)
         await stage.until(lambda: stage.said_by_all("ORDER_REJECTED"), play=True)
         await asyncio.sleep(0.5)
@@ -191,7 +173,7 @@ async def test_a_position_that_nothing_can_close_any_more_is_told_once_as_critic
         await stage.signal()
         await stage.until(lambda: stage.said_by_all("POSITION_OPENED"), play=True)
         stage.venue.core.inject([faults.RefuseAddress()])
-        await square_off(stage)
+        await stage.square_off()
 
         async def rejected_twice() -> bool:
             return len(await stage.said("ORDER_REJECTED")) == 2
@@ -228,7 +210,7 @@ async def test_a_successor_compares_the_books_before_anything_leaves_and_takes_o
         assert set(stage.host.floor.held_instruments()) == {stage.venue_instrument(user) for user in stage.users}  # all are watched again
 
         for user in stage.users:
-            await stage.command(user, SquareOff(ts=stage.venue.clock.now, command_id=f"flat-{user}"))
+            await stage.square_off(user)
         await stage.until(lambda: stage.said_by_all("POSITION_CLOSED"), play=True)
         assert await stage.books_agree()
         assert tags_twice(stage) == []
@@ -264,95 +246,6 @@ async def test_an_order_of_an_incarnation_that_has_been_replaced_does_not_leave(
         assert stage.placed() == []
 
 
-# --- the broker's own app ---
-
-
-async def test_a_position_closed_by_hand_is_closed_here_too_and_not_sold_again() -> None:
-    async with LiveStage() as stage:
-        await stage.start_host()
-        await stage.start_sessions()
-        await stage.signal()
-        await stage.until(lambda: stage.said_by_all("POSITION_OPENED"), play=True)
-        ((key, quantity),) = stage.venue.ledger.net("U1").items()
-        stage.venue.faults.add(faults.ManualOrder(user="U1", order=closing(key, "I", quantity)))
-        await stage.until(lambda: stage.said_by_all("POSITION_CLOSED"), play=True)
-        (closed,) = await stage.said("POSITION_CLOSED")
-        assert closed.data["exit_reason"] == "EXTERNAL"
-        assert await stage.books_agree()
-        assert [entry.side for entry in stage.placed()] == ["BUY"]
-
-
-async def test_a_position_opened_by_hand_is_told_within_five_seconds_and_protected_where_the_user_wants_it() -> None:
-    async with LiveStage() as stage:
-        await stage.start_host()
-        await stage.start_sessions()
-        listed = stage.venue.core.listing.of(stage.contract().id)
-        order = {"instrument_token": listed.key, "quantity": 30, "transaction_type": "BUY"}
-        started = time.monotonic()
-        stage.venue.faults.add(faults.ManualOrder(user="U1", order=order))
-        await stage.until(lambda: stage.said_by_all("EXIT_ALERT"), play=True)
-        assert time.monotonic() - started < 5.0
-        (alert,) = await stage.said("EXIT_ALERT")
-        assert (alert.data["rule"], alert.data["priority"], alert.data["action"]) == ("EXTERNAL", "CRITICAL", "PROTECT")
-        (opened,) = await stage.said("POSITION_OPENED")
-        fill = stage.fills("U1")[0]
-        assert fill.price is not None
-        assert Decimal(str(opened.data["stop"])) == pytest.approx(fill.price * Decimal("0.8"), abs=Decimal("0.05"))
-        assert await stage.books_agree()
-
-
-async def test_a_position_opened_by_hand_is_only_told_where_the_user_leaves_it_to_himself() -> None:
-    risk = RiskLimits(max_notional=Decimal(10_000_000), external_positions=ExternalPositions.LEAVE)
-    async with LiveStage(risk=risk) as stage:
-        await stage.start_host()
-        await stage.start_sessions()
-        listed = stage.venue.core.listing.of(stage.contract().id)
-        order = {"instrument_token": listed.key, "quantity": 30, "transaction_type": "BUY"}
-        stage.venue.faults.add(faults.ManualOrder(user="U1", order=order))
-        await stage.until(lambda: stage.said_by_all("EXIT_ALERT"), play=True)
-        await asyncio.sleep(5.0)  # two more comparisons say nothing new
-        (alert,) = await stage.said("EXIT_ALERT")
-        assert alert.data["action"] == "REVIEW"
-        assert await stage.said("POSITION_OPENED") == []
-        assert stage.placed() == []
-
-
-async def test_a_part_sold_by_hand_is_taken_out_and_only_the_rest_is_sold() -> None:
-    async with LiveStage(sizing=TWO_LOTS) as stage:
-        await stage.start_host()
-        await stage.start_sessions()
-        await stage.signal()
-        await stage.until(lambda: stage.said_by_all("POSITION_OPENED"), play=True)
-        (key,) = stage.venue.ledger.net("U1")
-        stage.venue.faults.add(faults.ManualOrder(user="U1", order=closing(key, "I", 30)))
-        await stage.until(lambda: stage.said_by_all("POSITION_CHANGED"), play=True)
-        (changed,) = await stage.said("POSITION_CHANGED")
-        assert (changed.data["quantity"], changed.data["exit_reason"]) == ("30", "EXTERNAL")
-        await square_off(stage)
-        await stage.until(lambda: stage.said_by_all("POSITION_CLOSED"), play=True)
-        assert await stage.books_agree()
-        assert [entry.quantity for entry in stage.placed() if entry.side == "SELL"] == [30]
-
-
-async def test_more_bought_by_hand_is_a_position_of_its_own_and_both_are_closed() -> None:
-    async with LiveStage() as stage:
-        await stage.start_host()
-        await stage.start_sessions()
-        await stage.signal()
-        await stage.until(lambda: stage.said_by_all("POSITION_OPENED"), play=True)
-        (key,) = stage.venue.ledger.net("U1")
-        order = {"instrument_token": key, "quantity": 60, "transaction_type": "BUY"}
-        stage.venue.faults.add(faults.ManualOrder(user="U1", order=order))
-        await stage.until(lambda: stage.said_by_all("EXIT_ALERT"), play=True)
-        ours, theirs = await stage.said("POSITION_OPENED")
-        assert (ours.data["quantity"], theirs.data["quantity"]) == ("30", "60")
-        assert ours.data["slot"] != theirs.data["slot"]
-        await square_off(stage)
-        await stage.until(lambda: settled(stage), play=True)
-        assert stage.venue.ledger.net("U1") == {}
-        assert sorted(entry.quantity for entry in stage.placed() if entry.side == "SELL") == [30, 60]
-
-
 # --- parts ---
 
 
@@ -367,8 +260,8 @@ async def test_an_entry_filled_in_part_and_called_off_leaves_a_position_of_that_
         await stage.until(lambda: stage.said_by_all("ORDER_CANCELLED"))
         (key,) = stage.venue.ledger.net("U1")
         assert (stage.venue.ledger.net("U1")[key], stage.watched("U1", key)) == (30, 30)
-        await square_off(stage)
-        await stage.until(lambda: settled(stage))
+        await stage.square_off()
+        await stage.until(stage.settled)
         assert stage.venue.ledger.net("U1") == {}
         assert [entry.quantity for entry in stage.placed()] == [60, 30]
         assert stage.exposure.at_most(WITHOUT_EXIT_SECONDS_MAX), stage.exposure.longest
@@ -381,8 +274,8 @@ async def test_an_exit_filled_in_part_goes_on_with_what_is_left() -> None:
         await stage.signal()
         await stage.until(lambda: stage.said_by_all("POSITION_OPENED"))
         stage.venue.faults.add(faults.PartialFills(quantities=(30,), every=2.0))
-        await square_off(stage)
-        await stage.until(lambda: settled(stage))
+        await stage.square_off()
+        await stage.until(stage.settled)
         assert stage.venue.ledger.net("U1") == {}
         assert [entry.quantity for entry in stage.fills("U1")] == [60, 30, 30]
         assert tags_twice(stage) == []
@@ -399,13 +292,13 @@ async def test_a_host_that_dies_and_is_started_again_leaves_no_position_without_
         await stage.signal()
         await stage.until(lambda: stage.said_by_all("POSITION_OPENED"))
         stage.venue.faults.add(faults.DropBeforeCommit(operation="place", user="U1"))
-        await stage.command("U1", SquareOff(ts=stage.venue.clock.now, command_id="flat"))
+        await stage.square_off()
         await stage.until(lambda: exits_submitted(stage))
         await stage.kill()
         await stage.start_host()
         await stage.until(lambda: closed(stage, "U1"))
         for user in ("U2", "U3"):
-            await stage.command(user, SquareOff(ts=stage.venue.clock.now, command_id=f"flat-{user}"))
+            await stage.square_off(user)
         await stage.until(lambda: stage.said_by_all("POSITION_CLOSED"))
         assert await stage.books_agree()
         assert tags_twice(stage) == []

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 pytest.importorskip("upstox_client", reason="the extra `upstox` is not installed")
 pytest.importorskip("aiohttp", reason="the venue needs aiohttp")
 
-from runtime.events import ResumeSession, SquareOff
+from runtime.events import ResumeSession
 from runtime.market import Right
 from runtime.session import Protection, Sizing, SizingMethod
 from runtime.signals import Side
@@ -74,7 +74,7 @@ class Day:
                 case "short":
                     await self.stage.signal(Side.SHORT, Right.PUT)
                 case "square off":
-                    await self.square_off()
+                    await self.stage.square_off()
                 case "sell by hand":
                     self.sell_by_hand()
                 case "buy by hand":
@@ -95,7 +95,7 @@ class Day:
         core.book_lag = timedelta(0)
         await self.mend()
         await self.stage.until(self.agreed)
-        await self.square_off()
+        await self.stage.square_off()
         await self.stage.until(self.flat)
 
     async def mend(self) -> None:
@@ -106,9 +106,6 @@ class Day:
         core.accounts.log_in(account, core.clock.now)
         await self.stage.vault.put("U1", "upstox", self.stage.venue.token("U1"))
         await self.stage.command("U1", ResumeSession(ts=core.clock.now, command_id=self._command()))
-
-    async def square_off(self) -> None:
-        await self.stage.command("U1", SquareOff(ts=self.stage.venue.clock.now, command_id=self._command()))
 
     def sell_by_hand(self) -> None:
         for key, quantity in self.stage.venue.ledger.net("U1").items():

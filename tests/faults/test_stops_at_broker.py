@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("upstox_client", reason="the extra `upstox` is not installed")
 pytest.importorskip("aiohttp", reason="the venue needs aiohttp")
 
-from runtime.events import ExitReason, SquareOff
+from runtime.events import ExitReason
 from runtime.exits import effective_stop, to_tick
 from runtime.market import Quote
 from runtime.session import Level, LevelUnit, Protection
@@ -76,10 +76,6 @@ def sells(stage: LiveStage) -> int:
     return sum(entry.quantity for entry in stage.fills("U1") if entry.side == "SELL")
 
 
-async def square_off(stage: LiveStage) -> None:
-    await stage.command("U1", SquareOff(ts=stage.venue.clock.now, command_id="flat"))
-
-
 async def test_stop_and_target_rest_at_the_exchange_on_the_users_levels() -> None:
     async with LiveStage(protection=BRACKET) as stage:
         await hedged(stage)
@@ -108,7 +104,7 @@ async def test_the_stop_stands_while_the_token_has_expired_and_the_address_is_re
         await hedged(stage)
         stage.venue.faults.add(faults.RefuseAddress(), faults.ExpireTokens())
         await stage.until(lambda: stage.said_by_all("SESSION_PAUSED"))
-        await square_off(stage)  # cannot leave
+        await stage.square_off()  # cannot leave
         await stage.play(6)
         assert set(resting(stage)) == {"stop", "target"}
         assert stage.exposure.at_most(5.0), stage.exposure.longest
@@ -125,7 +121,7 @@ async def test_a_target_that_the_risk_desk_wants_margin_for_is_told_and_watched_
         (alert,) = await stage.said("EXIT_ALERT")
         assert (alert.data["rule"], alert.data["action"]) == (ExitReason.TP, "WATCH")
         assert set(resting(stage)) == {"stop"}
-        await square_off(stage)
+        await stage.square_off()
         await stage.until(lambda: flat(stage), play=True)
         assert sells(stage) == 30
 
@@ -135,7 +131,7 @@ async def test_a_cancel_that_loses_the_race_against_the_stop_sells_once() -> Non
         stage.venue.core.desk._settings = msgspec.structs.replace(stage.venue.core.desk._settings, cancel_seconds=3.0)
         await hedged(stage)
         stop = resting(stage)["stop"]
-        await square_off(stage)
+        await stage.square_off()
         await stage.until(lambda: _is(stop, Status.CANCEL_PENDING))
         stage.venue.faults.add(spike(stage, stop.terms.trigger_price))
         await stage.until(lambda: flat(stage), play=True)
@@ -194,7 +190,7 @@ async def test_a_stop_whose_answer_is_lost_is_found_and_a_lost_request_is_made_u
             stage.venue.faults.add(fault)
             await hedged(stage)
             assert stage.exposure.at_most(5.0), stage.exposure.longest
-            await square_off(stage)
+            await stage.square_off()
             await stage.until(lambda stage=stage: flat(stage))
             assert sells(stage) == 30
 

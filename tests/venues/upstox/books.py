@@ -34,3 +34,14 @@ class Book:
     def net(self, key: str, product: str) -> int:
         position = self.positions.get((key, product))
         return position.quantity if position else 0
+
+    def left_to_close(self, order: Order) -> int:
+        """The net position that `order` may reduce: open orders before it on its side reduce the same one."""
+        held = self.net(order.listed.key, order.product)
+        was_long, sign = held > 0, 1 if order.side == "BUY" else -1
+        for other in self.orders.values():
+            if other is order:
+                break
+            if (other.listed.key, other.product, other.side) == (order.listed.key, order.product, order.side) and not other.is_final:
+                held += sign * other.remaining
+        return max(held, 0) if was_long else min(held, 0)

@@ -183,7 +183,7 @@ class Desk:
         book = self.book(user_id)
         held = sum((risk.position_margin(position, self._settings) for position in book.positions.values()), Decimal(0))
         asked = (
-            risk.order_margin(order, self._left_to_close(order), self.quote(order), self._settings)
+            risk.order_margin(order, book.left_to_close(order), self.quote(order), self._settings)
             for order in book.orders.values()
             if not order.is_final and order.exchange_order_id and order is not but
         )
@@ -243,23 +243,11 @@ class Desk:
         reason = risk.fault(proposed, quote, account.switched_off)
         if reason is not None:
             return reason
-        needed = risk.order_margin(proposed, self._left_to_close(order), quote, self._settings)
+        needed = risk.order_margin(proposed, self.book(order.user_id).left_to_close(order), quote, self._settings)
         free = account.cash + self.realised(order.user_id) - self.used(order.user_id, but=order)
         if needed > free:
             return f"RMS:Margin Exceeds, Required:{needed:.2f}, Available:{free:.2f} for the account"
         return None
-
-    def _left_to_close(self, order: Order) -> int:
-        """The net position that `order` may reduce: open orders before it on its side reduce the same one."""
-        book = self.book(order.user_id)
-        held = book.net(order.listed.key, order.product)
-        for other in book.orders.values():
-            if other is order:
-                break
-            if (other.listed.key, other.product, other.side) == (order.listed.key, order.product, order.side) and not other.is_final:
-                held += other.remaining if order.side == "BUY" else -other.remaining
-        was_long = book.net(order.listed.key, order.product) > 0
-        return max(held, 0) if was_long else min(held, 0)
 
     def _is_waiting(self, order: Order) -> bool:
         return bool(order.terms.trigger_price) and not order.triggered

@@ -18,7 +18,8 @@ from runtime.errors import BrokerUnavailable, OutcomeUnknown
 from runtime.orders import Leg, Order, OrderType
 from runtime.ports import Broker
 from runtime.signals import OrderSide
-from tests.contracts.broker_rigs import PATIENCE_SECONDS, Listener, UpstoxRig, order
+from tests.contracts.rig import PATIENCE_SECONDS, Listener, order
+from tests.contracts.upstox_rig import ANSWER_SECONDS, UpstoxRig
 from tests.venues.upstox import faults
 from tests.venues.upstox.ledger import Happened
 
@@ -58,8 +59,7 @@ class Account(NamedTuple):
 @pytest.fixture
 async def account() -> AsyncIterator[Account]:
     async with UpstoxRig() as rig:
-        rig.settings |= {"exit_visibility_seconds": EXIT_SECONDS, "visibility_seconds": ENTRY_SECONDS, "exit_answer_seconds": 0.2}
-        broker = await rig.broker()
+        broker = await rig.broker(exit_visibility_seconds=EXIT_SECONDS, visibility_seconds=ENTRY_SECONDS, exit_answer_seconds=0.2)
         heard = Listener(broker)
         entry = order(rig, "in")
         await broker.submit(entry)
@@ -81,7 +81,7 @@ async def test_an_exit_that_never_arrived_is_absent_after_its_own_time_and_the_b
 async def test_an_exit_does_not_wait_for_a_slow_answer(account: Account) -> None:
     out, started = account.exit(), time.monotonic()
     await account.lost(out, faults.Hang(operation="place", taken=True))
-    assert time.monotonic() - started < account.rig.settings["answer_seconds"]
+    assert time.monotonic() - started < ANSWER_SECONDS
     await account.settle(out, "OrderFilled")
     assert account.sold() == 60
 

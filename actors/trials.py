@@ -15,7 +15,8 @@ from actors.strategy_source import create_strategy, file_of, placed
 from runtime.backtest.candle_array import CandleArray
 from runtime.backtest.result import BacktestSpec, Lane
 from runtime.backtest.run import run_backtest
-from runtime.backtest.screening import Screen, SweepTable, why_not
+from runtime.backtest.screen_rules import why_not
+from runtime.backtest.screening import Screen, SweepTable
 from runtime.errors import InvalidConfig
 from runtime.kernel_strategy import KernelStrategy
 

@@ -55,6 +55,8 @@ class KernelStrategy(ABC):
     rules: ClassVar[tuple[str, ...]]
     columns: ClassVar[tuple[str, ...]]
     """What `step` leaves in `values`."""
+    gives_levels: ClassVar[bool] = True
+    """Whether `explain` may give a stop or a target. False lets the screening lane serve sessions that name only one of the two."""
     step: Step
 
     def __init__(self, parameters: Sequence[float], *, state_size: int) -> None:

@@ -34,6 +34,7 @@ class EmaCross(KernelStrategy):
     name: ClassVar[str] = "ema_cross"
     rules = ("ema_cross",)
     columns = ("ema_fast", "ema_slow")
+    gives_levels = False
     step = staticmethod(ema_cross_step)
 
     def __init__(self, *, fast_period: Period = 9, slow_period: Period = 21) -> None:

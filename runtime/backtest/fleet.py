@@ -25,7 +25,8 @@ from runtime.backtest.exact import ExactLane
 from runtime.backtest.options import OptionMarket
 from runtime.backtest.prices import OwnPrices, PriceSource
 from runtime.backtest.result import BacktestSpec
-from runtime.backtest.screening import CENTS, Screen, decimals, in_units, why_not
+from runtime.backtest.screen_rules import why_not
+from runtime.backtest.screening import CENTS, Screen, decimals, in_units
 from runtime.backtest.signals import SharedSignals, signal_source, stretches
 from runtime.backtest.ticks import in_ticks
 from runtime.calendar import ExchangeCalendar
@@ -33,7 +34,7 @@ from runtime.compiled import compiled
 from runtime.errors import InvalidConfig
 from runtime.fees import fee_schedule
 from runtime.kernel_strategy import KernelStrategy
-from runtime.session import SessionConfig, Sizing, SizingMethod
+from runtime.session import ExitMode, SessionConfig, Sizing, SizingMethod
 from runtime.sizing import round_down
 from runtime.strategy import Strategy
 
@@ -125,6 +126,8 @@ class _Vectorised:
         self._spec, self._candles, self._strategy = spec, candles, strategy
         self._screen: Screen | None = None
         unit = Sizing(method=SizingMethod.FIXED, quantity=spec.instrument.lot_size)
+        if spec.subscription.protection.exit_mode is not ExitMode.SIGNAL_ONLY:
+            return
         shared = _with(spec, structs.replace(spec.session, fees="none", slippage_percent=Decimal(0)), sizing=unit)
         if why_not(structs.replace(shared, session=_without_limits(shared.session)), strategy) is not None:
             return
@@ -157,7 +160,8 @@ class _Vectorised:
         own = _with(spec, session)
         sizing, limits, protection = own.subscription.sizing, session.risk, own.subscription.protection
         probe = structs.replace(own, session=_without_limits(_with(spec, session, sizing=_UNIT).session))
-        if self._count != self._closed or why_not(probe, self._strategy) is not None or limits.max_open_positions == 0:
+        own_exits = protection.exit_mode is not ExitMode.SIGNAL_ONLY
+        if own_exits or self._count != self._closed or why_not(probe, self._strategy) is not None or limits.max_open_positions == 0:
             return False
         tick, lot = spec.instrument.tick_size, spec.instrument.lot_size
         places = decimals(lot)

@@ -18,7 +18,8 @@ from runtime.backtest.inside import Inside
 from runtime.backtest.options import OptionMarket
 from runtime.backtest.prices import OwnPrices, PriceSource
 from runtime.backtest.result import BacktestResult, BacktestSpec, EquityCurve, Lane, TradeTable
-from runtime.backtest.screening import Screen, why_not
+from runtime.backtest.screen_rules import why_not
+from runtime.backtest.screening import Screen
 from runtime.backtest.signals import Progress, signal_source, stretches
 from runtime.calendar import ExchangeCalendar
 from runtime.errors import InvalidConfig

@@ -15,6 +15,55 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
+OUT, STOPPED, TARGETED = 0, 2, 3
+"""Why a trade was left, besides +1 and -1: a reversal to that side."""
+UNPRICED = -1
+NO_LEVEL, DISTANCE, PRICE = 0, 1, 2
+"""Kinds of level: none, so far from the entry, or a price of its own."""
+
+Level = tuple[int, int, int, int]
+"""(kind, points, percent, divisor): points / divisor + entry × percent / divisor ticks; of a PRICE its points alone."""
+
+
+@kernel
+def level_at(entry: int, sign: int, level: Level) -> int:
+    """In ticks, on the side `sign` of an entry in ticks; the nearest tick, halves to even, and never below one."""
+    kind, points, percent, divisor = level
+    exact = points if kind == PRICE else entry * divisor + sign * (points + entry * percent)
+    ticks = exact // divisor
+    twice = 2 * (exact - ticks * divisor)
+    if twice > divisor or (twice == divisor and ticks % 2 == 1):
+        ticks += 1
+    return max(ticks, 1)
+
+
+@kernel
+def size_of(price: int, side: int, stop: Level, sizing: tuple[int, int, int, int, int]) -> int:
+    """Lots of an entry decided on at `price`; 0 when there is none to be had.
+
+    `sizing`: (fixed lots, lots × ticks that may be lost at the stop, the same without one, lots × ticks of notional at most, at
+    least). Of the first three those count that are not 0.
+    """
+    fixed, risked, unstopped, most, least = sizing
+    lots = fixed
+    if fixed == 0:
+        distance = 0 if stop[0] == NO_LEVEL else abs(price - level_at(price, -side, stop))
+        lots = min(risked // distance if distance > 0 else unstopped // price, most // price)
+    return lots if lots * price >= least else 0
+
+
+@kernel
+def met(side: int, opens: float, high: float, low: float, stop: float, target: float) -> int:
+    """Which level a candle meets: (0 none, 1 the stop, 2 the target) and 2 more where its open already does. The stop comes first."""
+    if side > 0:
+        if opens <= stop or opens >= target:
+            return 3 if opens <= stop else 4
+        return 1 if low <= stop else 2 if high >= target else 0
+    if opens >= stop or opens <= target:
+        return 3 if opens >= stop else 4
+    return 1 if high >= stop else 2 if low <= target else 0
+
+
 @kernel
 def screen(
     step: Step,
@@ -30,24 +79,44 @@ def screen(
     close: Floats,
     volume: Floats,
     stale: NDArray[np.int8],
+    open_ticks: Integers,
+    close_ticks: Integers,
     first: int,
     at_close: int,
+    slip: int,
+    tick_units: int,
+    tick_scale: float,
+    stop: Level,
+    target: Level,
+    sizing: tuple[int, int, int, int, int],
     entry: Integers,
     leave: Integers,
     side: NDArray[np.int8],
     code_of: NDArray[np.int8],
     turned: NDArray[np.int8],
+    size: Integers,
+    left_at: Integers,
 ) -> int:
-    """Walk all candles and write down the trades of who follows every signal: entry and exit row, side, the code that led to it,
-    and the side that the signal to leave was for (0: out).
+    """Walk all candles and write down the trades of who follows every signal and leaves at stop and target: entry and exit row, side,
+    the code that led to it, lots, why it was left, and the price in ticks of a level that was met (`UNPRICED`: that of its row).
 
     Signals count from row `first` on. `stale` marks the rows after which the next open comes too late to enter on what was said
     on them: a reversal across it only closes. A fill is on the row after its signal, with `at_close` on the signal's own row. The
-    trade still open at the end leaves on the row behind the last. Returns the number of trades.
+    trade still open at the end leaves on the row behind the last. A tick is `tick_units` / `tick_scale`. Returns the number of trades.
     """
     held, count, lag, last = 0, 0, 1 - at_close, len(close)
+    guarded, sizes_vary = stop[0] != NO_LEVEL or target[0] != NO_LEVEL, sizing[0] == 0 or sizing[4] > 0
+    stop_ticks, target_ticks = 0, 0
+    stop_price, target_price = 0.0, 0.0
     unknown = np.nan
     for row in range(last):
+        if guarded and held != 0 and row >= entry[count] + at_close:
+            what = met(held, opens[row], high[row], low[row], stop_price, target_price)
+            if what != 0:
+                leave[count], turned[count] = row, STOPPED if what % 2 == 1 else TARGETED
+                left_at[count] = open_ticks[row] if what > 2 else stop_ticks if what == 1 else target_ticks
+                count += 1
+                held = 0
         bar = Bar(
             float(session[row]), float(minute[row]), float(time[row]), opens[row], high[row], low[row], close[row], volume[row], unknown
         )
@@ -58,15 +127,29 @@ def screen(
         if wanted == held:
             continue
         if held != 0:
-            leave[count], turned[count] = row + lag, wanted
+            leave[count], turned[count], left_at[count] = row + lag, wanted, UNPRICED
             count += 1
             if at_close == 0 and stale[row] == 1:
                 wanted = 0
         held = wanted
-        if held != 0:
-            entry[count], side[count], code_of[count] = row + lag, held, code
+        if held == 0:
+            continue
+        lots = sizing[0]
+        if sizes_vary:
+            lots = size_of(close_ticks[row], held, stop, sizing)
+            if lots == 0:
+                held = 0
+                continue
+        entry[count], side[count], code_of[count], size[count] = row + lag, held, code, lots
+        if guarded:
+            price = max((close_ticks[row] if at_close == 1 else open_ticks[row + 1]) + slip * held, 1)
+            stop_ticks = level_at(price, -held, stop)
+            target_ticks = level_at(price, held, target)
+            infinite = np.inf * held
+            stop_price = -infinite if stop[0] == NO_LEVEL else stop_ticks * tick_units / tick_scale
+            target_price = infinite if target[0] == NO_LEVEL else target_ticks * tick_units / tick_scale
     if held != 0:
-        leave[count], turned[count] = last, 0
+        leave[count], turned[count], left_at[count] = last, OUT, UNPRICED
         count += 1
     return count
 
@@ -76,11 +159,13 @@ def settle(
     entry: Integers,
     leave: Integers,
     side: NDArray[np.int8],
+    size: Integers,
+    left_at: Integers,
     count: int,
     price: Integers,
     last_close: int,
     slip: int,
-    quantity: int,
+    lot: int,
     fee_multiplier: int,
     fee_divisor: int,
     entry_price: Integers,
@@ -92,14 +177,15 @@ def settle(
     """Prices and money of the trades found.
 
     `price`: in ticks, of the rows on which fills happen; `last_close` serves a trade that is open at the end. `slip`: ticks
-    against the trader, but no price falls below one tick. `quantity`: in lots' smallest unit. A fee is
+    against the trader, but no price falls below one tick. `lot`: in the smallest unit of quantity. A fee is
     price × quantity × `fee_multiplier` / `fee_divisor`, rounded half up to whole cents.
     """
     rows = len(price)
     for at in range(count):
-        sign = int(side[at])
+        sign, quantity = int(side[at]), size[at] * lot
         bought = max(price[entry[at]] + slip * sign, 1)
-        sold = max((price[leave[at]] if leave[at] < rows else last_close) - slip * sign, 1)
+        seen = left_at[at] if left_at[at] != UNPRICED else price[leave[at]] if leave[at] < rows else last_close
+        sold = max(seen - slip * sign, 1)
         entry_price[at], exit_price[at] = bought, sold
         gross[at] = (sold - bought) * quantity * sign
         entry_fee[at] = (2 * bought * quantity * fee_multiplier + fee_divisor) // (2 * fee_divisor)
@@ -148,6 +234,7 @@ def excursions(
     low: Floats,
     high: Floats,
     at_close: int,
+    left_at: Integers,
     worst: Floats,
     best: Floats,
 ) -> None:
@@ -156,7 +243,8 @@ def excursions(
         sign, price = float(side[at]), entry_price[at]
         last = (exit_price[at] - price) * sign
         most, least = max(last, 0.0), min(last, 0.0)
-        for row in range(entry[at] + at_close, min(leave[at] + at_close, len(low))):
+        until = leave[at] + at_close if left_at[at] == UNPRICED else leave[at]
+        for row in range(entry[at] + at_close, min(until, len(low))):
             down, up = (low[row] - price) * sign, (high[row] - price) * sign
             most, least = max(most, down, up), min(least, down, up)
         worst[at], best[at] = least, most

@@ -15,6 +15,7 @@ from runtime.backtest import screen_kernels as kernels
 from runtime.backtest.candle_array import CandleArray
 from runtime.backtest.days import curve_of, day_ends, traded_rows
 from runtime.backtest.result import BacktestSpec, EquityCurve, FillModel, TradeTable
+from runtime.backtest.screen_rules import USE_EXACT, level_numbers, sizing_numbers
 from runtime.backtest.ticks import in_ticks
 from runtime.calendar import ExchangeCalendar
 from runtime.compiled import compiled
@@ -22,13 +23,13 @@ from runtime.engine.limits import SIGNAL_TIME_TO_LIVE
 from runtime.errors import InvalidConfig
 from runtime.fees import fee_schedule
 from runtime.kernel_strategy import KernelStrategy
-from runtime.market import InstrumentKind, Segment
+from runtime.market import Segment
 from runtime.metrics import CALENDAR_DAYS, TRADING_DAYS, daily_returns, max_drawdown_percent, sharpe_ratio
-from runtime.session import ExitMode, SizingMethod
-from runtime.sizing import round_down
-from runtime.strategy import Strategy
+from runtime.session import ExitMode
 
 CENTS = Decimal("0.01")
+_REASONS = ("SIGNAL", "REVERSAL", "SL", "TP", "END_OF_DATA")
+_END_OF_DATA = 4
 _LARGEST = 2**62
 
 
@@ -47,37 +48,6 @@ class SweepTable(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.trades)
 
 
-def why_not(spec: BacktestSpec, strategy: Strategy) -> InvalidConfig | None:
-    """What the screening lane cannot do of what is asked, None if it can do it all."""
-    session, subscription = spec.session, spec.subscription
-    sizing, protection, risk = subscription.sizing, subscription.protection, session.risk
-    schedule, freeze = fee_schedule(session.fees), spec.instrument.freeze_quantity
-    obstacles: Sequence[tuple[str, object, str, bool]] = (
-        ("strategy", subscription.strategy, "is no KernelStrategy", not isinstance(strategy, KernelStrategy)),
-        ("instrument", spec.instrument.id, "is an index, traded through options", spec.instrument.kind is InstrumentKind.INDEX),
-        ("sizing.method", sizing.method, "must be fixed", sizing.method is not SizingMethod.FIXED),
-        ("protection.exit_mode", protection.exit_mode, "must be SIGNAL_ONLY", protection.exit_mode is not ExitMode.SIGNAL_ONLY),
-        ("protection.square_off", protection.square_off, "must be none", protection.square_off is not None),
-        ("protection.max_hold", protection.max_hold, "must be none", protection.max_hold is not None),
-        ("protection.max_trades_per_day", protection.max_trades_per_day, "must be none", protection.max_trades_per_day is not None),
-        ("protection.min_days_to_expiry", protection.min_days_to_expiry, "must be none", protection.min_days_to_expiry is not None),
-        ("paused", subscription.paused, "must be false", subscription.paused),
-        ("instrument.freeze_quantity", freeze, "must not be below the quantity", freeze is not None and (sizing.quantity or 0) > freeze),
-        ("cooldown", subscription.cooldown, "must be zero", bool(subscription.cooldown)),
-        ("risk.max_daily_loss", risk.max_daily_loss, "must be none", risk.max_daily_loss is not None),
-        ("risk.max_notional", risk.max_notional, "must be none", risk.max_notional is not None),
-        ("risk.max_portfolio_heat", risk.max_portfolio_heat, "must be none", risk.max_portfolio_heat is not None),
-        ("risk.max_orders_per_second", risk.max_orders_per_second, "must be 4 or more", risk.max_orders_per_second < 4),
-        ("slippage_percent", session.slippage_percent, "must be 0: use ticks", session.slippage_percent > 0),
-        ("slippage.random_ticks", spec.slippage.random_ticks, "must be 0", spec.slippage.random_ticks > 0),
-        ("fees", session.fees, "must be flat or none", bool(schedule.brokerage or schedule.exchange_charge)),
-    )
-    for field, value, what, met in obstacles:
-        if met:
-            return InvalidConfig(field, value, f"{what} in the screening lane; the exact lane has no such limit")
-    return None
-
-
 class Screen:
     """Candles and settings made ready once, then any number of strategies over them, from any number of threads."""
 
@@ -90,23 +60,24 @@ class Screen:
         prices = (candles.open[rows], candles.high[rows], candles.low[rows], candles.close[rows])
         waits = np.append(candles.opened_at[1 : self.last] - candles.decided_at(calendar)[: self.last - 1], 0)
         stale = (waits > SIGNAL_TIME_TO_LIVE.total_seconds()).astype(np.int8)
-        self._columns = (candles.session(calendar)[rows], candles.minute[rows], candles.opened_at[rows], *prices, volume, stale)
+        tick, lot = spec.instrument.tick_size, spec.instrument.lot_size
+        ticks = in_ticks(prices[0], tick), in_ticks(prices[3], tick)
+        self._columns = (candles.session(calendar)[rows], candles.minute[rows], candles.opened_at[rows], *prices, volume, stale, *ticks)
         self.at_close = int(spec.fill is FillModel.CLOSE)
-        filled_at = prices[3] if self.at_close else prices[0]
-        self._price = in_ticks(filled_at, spec.instrument.tick_size)
-        self._last_close = int(in_ticks(prices[3][-1:], spec.instrument.tick_size)[0])
-        sizing = spec.subscription.sizing
-        quantity = round_down(sizing.quantity or Decimal(0), spec.instrument.lot_size)
-        if quantity <= 0:
-            raise InvalidConfig("sizing.quantity", sizing.quantity, f"is less than one lot of {spec.instrument.lot_size}")
-        self.quantity = float(quantity)
-        places = decimals(quantity)
-        self._units, self._money = in_units(quantity, places), spec.instrument.tick_size.scaleb(-places)
+        self._price, self._last_close = ticks[self.at_close], int(ticks[1][-1])
+        self._places = places = decimals(lot)
+        self._units, self._money = in_units(lot, places), tick.scaleb(-places)
+        protection = spec.subscription.protection
+        guarded = protection.exit_mode is not ExitMode.SIGNAL_ONLY
+        stop, target = (level_numbers(level if guarded else None, tick) for level in (protection.stop, protection.target))
+        self._rules = (in_units(tick, decimals(tick)), 10.0 ** decimals(tick), stop, target, sizing_numbers(spec))
         # A fee in cents is ticks × units × money × rate / 0.01, in whole numbers: × multiplier / divisor.
         numerator, divisor = (self._money * fee_schedule(spec.session.fees).commission / CENTS).as_integer_ratio()
         self._fee = (numerator, divisor)
-        if 2 * int(self._price.max()) * self._units * max(numerator, 1) + divisor > _LARGEST:
-            raise InvalidConfig("sizing.quantity", sizing.quantity, "is too large for whole-number arithmetic: use the exact lane")
+        fixed, *_, most, _ = self._rules[-1]
+        notional = max(fixed * int(ticks[0].max()), most) * 2  # in ticks × lots; twice, as prices may be met beyond all opens
+        if 2 * notional * self._units * max(numerator, 1) + divisor > _LARGEST:
+            raise InvalidConfig("sizing", spec.subscription.sizing.method, f"is too large for whole-number arithmetic: {USE_EXACT}")
 
     def trades(self, strategy: KernelStrategy, room: Room | None = None) -> tuple[int, Room]:
         """Run one strategy; its trades are the first so many rows of the room returned, one that is open at the end included."""
@@ -119,17 +90,23 @@ class Screen:
             *self._columns,
             self.first,
             self.at_close,
+            self.spec.slippage.ticks,
+            *self._rules,
             room.entry,
             room.leave,
             room.side,
             room.code,
             room.turned,
+            room.size,
+            room.left_at,
         )
         money = (room.entry_ticks, room.exit_ticks, room.gross, room.entry_fee, room.exit_fee)
         compiled(kernels.settle)(
             room.entry,
             room.leave,
             room.side,
+            room.size,
+            room.left_at,
             count,
             self._price,
             self._last_close,
@@ -178,11 +155,14 @@ class Screen:
             *(quantity, int(self.spec.close_at_end), capital, equity),
         )
 
+    def quantity(self, room: Room, count: int) -> NDArray[np.float64]:
+        """Units of each trade."""
+        return room.size[:count] * self._units / 10.0**self._places
+
     def equity(self, room: Room, count: int, amounts: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
         entry_price, _, _, entry_fees, _, net = amounts
         equity = np.empty(len(self.ends))
-        quantity = np.full(count, self.quantity)
-        self.mark(room, count, entry_price, entry_fees, net, quantity, float(self.spec.session.capital), equity)
+        self.mark(room, count, entry_price, entry_fees, net, self.quantity(room, count), float(self.spec.session.capital), equity)
         return equity
 
     def measure_excursions(
@@ -197,7 +177,7 @@ class Screen:
         """Write the largest loss and gain per unit of each trade into `worst` and `best`."""
         low, high = self._candles.low[: self.last], self._candles.high[: self.last]
         compiled(kernels.excursions)(
-            room.entry, room.leave, room.side, entry_price, exit_price, count, low, high, self.at_close, worst, best
+            room.entry, room.leave, room.side, entry_price, exit_price, count, low, high, self.at_close, room.left_at, worst, best
         )
 
     def table(self, strategy: KernelStrategy) -> tuple[TradeTable, EquityCurve]:
@@ -208,21 +188,22 @@ class Screen:
         count = self.closed(room, count)
         worst, best = np.empty(count), np.empty(count)
         self.measure_excursions(room, count, entry_price, exit_price, worst, best)
-        entry, side = room.entry[:count].copy(), room.side[:count].copy()
+        entry, side, quantity = room.entry[:count].copy(), room.side[:count].copy(), self.quantity(room, count)
         at_end = room.leave[:count] == self.last
         leave = np.minimum(room.leave[:count], self.last - 1)
-        left_by = np.where(at_end, 2, np.where(room.turned[:count] != 0, 1, 0)).astype(np.int16)
+        by_level = room.left_at[:count] != kernels.UNPRICED
+        turned = np.abs(room.turned[:count]).astype(np.int16)  # 0, 1 by a reversal, 2 and 3 by a level
+        left_by = np.where(at_end, _END_OF_DATA, turned)
         opened_at, seconds = self._candles.opened_at, self._candles.seconds
         spoken, rule = np.unique(np.abs(room.code[:count]), return_inverse=True)
-        reasons = ("SIGNAL", "REVERSAL", "END_OF_DATA")
         trades = TradeTable(
             entry_time=(opened_at[entry] + self.at_close * seconds).astype("datetime64[s]"),
-            exit_time=(opened_at[leave] + (self.at_close | at_end) * seconds).astype("datetime64[s]"),
+            exit_time=(opened_at[leave] + ((self.at_close & ~by_level) | at_end) * seconds).astype("datetime64[s]"),
             entry_bar=entry,
             exit_bar=leave,
             side=side,
             direction=side.copy(),
-            quantity=np.full(count, self.quantity),
+            quantity=quantity,
             entry_price=entry_price[:count],
             exit_price=exit_price[:count],
             rule=rule.astype(np.int16),
@@ -232,10 +213,10 @@ class Screen:
             fees=fees[:count],
             entry_fees=entry_fees[:count],
             net=net[:count],
-            mae=worst * self.quantity,
-            mfe=best * self.quantity,
+            mae=worst * quantity,
+            mfe=best * quantity,
             rules=tuple(strategy.rules[int(number) - 1] for number in spoken),
-            exit_reasons=reasons,
+            exit_reasons=_REASONS,
             instruments=(self.spec.instrument.id,),
         )
         return trades, curve_of(self._candles, self.ends, equity)
@@ -280,7 +261,7 @@ class Room:
     def __init__(self, rows: int, values: int) -> None:
         size = rows + 1
         self.values = np.zeros(values)
-        self.entry, self.leave = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
+        self.entry, self.leave, self.size, self.left_at = (np.zeros(size, dtype=np.int64) for _ in range(4))
         self.side, self.code, self.turned = (np.zeros(size, dtype=np.int8) for _ in range(3))
         self.entry_ticks, self.exit_ticks, self.gross, self.entry_fee, self.exit_fee = (np.zeros(size, dtype=np.int64) for _ in range(5))
 

@@ -43,7 +43,11 @@ class Report(NamedTuple):
     event: EngineInput
 
 
-Item: TypeAlias = PriceBatch | Command | Silence | Report
+class StoreAnswers(NamedTuple):
+    """The journal's store, having been away, answers again."""
+
+
+Item: TypeAlias = PriceBatch | Command | Silence | Report | StoreAnswers
 
 
 class Inbox:
@@ -55,6 +59,7 @@ class Inbox:
 
     def __init__(self) -> None:
         self._items: deque[Item] = deque()
+        self._aside: list[Command] = []
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -81,8 +86,21 @@ class Inbox:
             self._room.clear()
         self._put(Command(entry_id, payload))
 
-    def put(self, item: Silence | Report) -> None:
+    def put(self, item: Silence | Report | StoreAnswers) -> None:
         self._put(item)
+
+    def set_aside(self, command: Command) -> None:
+        """It cannot be handled now; it counts as waiting, and comes first when it can."""
+        self._aside.append(command)
+        self._commands += 1
+        if self._commands >= COMMANDS_WAITING_MAX:
+            self._room.clear()
+
+    def bring_back(self) -> None:
+        """What was set aside, in its order."""
+        self._items.extendleft(reversed(self._aside))
+        self._aside.clear()
+        self._news.set()
 
     async def wait(self) -> None:
         """Back when there is something to take."""

@@ -103,7 +103,7 @@ class KillSwitch:
 
 async def answer_roll_call(bus: Bus, answer: RollCallAnswer) -> None:
     """In a hash, where nobody can miss it, and on a channel for whoever waits."""
-    await unless_redis_is_away(bus.set_field(channels.roll_call(answer.command_id), answer.host_id, str(answer.traders).encode()))
+    await unless_redis_is_away(bus.set_fields(channels.roll_call(answer.command_id), {answer.host_id: str(answer.traders).encode()}))
     await unless_redis_is_away(bus.publish(channels.ROLL_CALL, encode(answer)))
 
 

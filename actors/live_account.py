@@ -23,9 +23,10 @@ from runtime.errors import (
     SessionExpired,
     ShoalError,
 )
-from runtime.events import BrokerChanged, EngineInput, SuspendSession
+from runtime.events import EngineInput, SuspendSession
 from runtime.market import InstrumentId
 from runtime.orders import Leg, Order, OrderCancelled, OrderRejected, OrderUnknown
+from runtime.outages import BrokerChanged
 from runtime.ports import Broker, Clock
 from runtime.session import Mode, SessionConfig
 from runtime.signals import OrderSide
@@ -244,8 +245,10 @@ class LiveAccount:
                 logger.warning("order {} of {} is not sent: a newer incarnation has the user", order.order_id, self.user_id)
                 return False
         except ServerUnavailable:
-            self._reject(order, "not sent: whether this host still has the user cannot be asked")
-            return False
+            if not order.reduce_only:
+                self._reject(order, "not sent: whether this host still has the user cannot be asked")
+                return False
+            waited = True  # should another incarnation have closed the position, the account says so
         if order.order_id in self._called_off:
             self._deliver(OrderCancelled(ts=self._desk.now(), order_id=order.order_id, reason="called off before it was sent"))
             return False

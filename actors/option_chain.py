@@ -15,7 +15,7 @@ from actors.pace import report
 from actors.wire import decode_prices, encode
 from runtime import channels
 from runtime.chains import atm_strike, max_oi_strikes, pcr, pcr_change
-from runtime.errors import BrokerError, InvalidMarketData
+from runtime.errors import BrokerError, InvalidMarketData, ServerUnavailable
 from runtime.market import InstrumentId, OptionChain, Right
 from runtime.ports import Bus, OptionChainSource, Store
 
@@ -98,7 +98,11 @@ class OptionChainPoller:
         payload = encode(chain)
         await self._bus.set_key(channels.latest_chain(chain.underlying), payload)
         await self._bus.publish(channels.CHAINS, payload)
-        await self._store.upsert("option_chains", {f"{chain.underlying}:{chain.taken_at.isoformat()}": _summary(chain, polled.previous)})
+        key = f"{chain.underlying}:{chain.taken_at.isoformat()}"
+        try:
+            await self._store.upsert("option_chains", {key: _summary(chain, polled.previous)})
+        except ServerUnavailable as error:  # strategies have it; only the record of it is missing
+            logger.warning("option chain {} is not kept: {}", key, error)
         polled.previous = chain
 
 

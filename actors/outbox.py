@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from typing import Any
 
 import msgspec
 from loguru import logger
@@ -153,12 +154,28 @@ class Outbox:
             elif self._unpublished.users:
                 await self._catch_up_publishing()
             elif self._to_project:
-                await self._project_batch()
+                await self._publishing_meanwhile(self._project_batch())
             else:
-                await self._catch_up_projecting()
+                await self._publishing_meanwhile(self._catch_up_projecting())
         except ServerUnavailable as error:
             logger.warning("{} events wait to be published, {} to be projected: {}", len(self._to_publish), self._projecting, error)
             await self._clock.sleep(RETRY_SECONDS)
+
+    async def _publishing_meanwhile(self, work: Coroutine[Any, Any, None]) -> None:
+        """A store that does not answer holds up no event."""
+        projecting = asyncio.create_task(work)
+        try:
+            while not projecting.done():
+                self._news.clear()
+                news = asyncio.create_task(self._news.wait())
+                await asyncio.wait((projecting, news), return_when=asyncio.FIRST_COMPLETED)
+                news.cancel()
+                if self._to_publish and not projecting.done():
+                    await self._free.wait()
+                    await self._publish_batch()
+            await projecting
+        finally:
+            projecting.cancel()
 
     async def _publish_batch(self) -> None:
         batch = list(islice(self._to_publish, BATCH))

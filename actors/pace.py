@@ -49,5 +49,5 @@ class Lockstep:
 
 
 async def report(bus: Bus, participant: str, barrier: int | str) -> None:
-    await bus.set_field(channels.PROGRESS, participant, str(barrier).encode())
+    await bus.set_fields(channels.PROGRESS, {participant: str(barrier).encode()})
     await bus.publish(channels.PROGRESS, f"{participant} {barrier}".encode())

@@ -10,11 +10,13 @@ from loguru import logger
 from actors.kill_switch import KillSwitch
 from actors.outbox import Outbox
 from actors.recent import Recent
+from actors.streams import unless_redis_is_away
 from actors.trading_floor import Answer, Input, TradingFloor
 from actors.user_trader import UserTrader, fold
+from runtime import channels
 from runtime.events import JournalRecord, SessionRecovered, SignalArrived
 from runtime.market import Prices
-from runtime.ports import Journal, Store
+from runtime.ports import Bus, Journal, Store
 from runtime.rollouts import Rollout, addressed
 
 TRADERS_AT_ONCE = 500
@@ -30,13 +32,14 @@ class Recovery:
         *,
         floor: TradingFloor,
         outbox: Outbox,
+        bus: Bus,
         journal: Journal,
         store: Store,
         kill_switch: KillSwitch,
         recent: Recent,
         rollouts: Mapping[str, Rollout],
     ) -> None:
-        self._floor, self._outbox, self._journal, self._store = floor, outbox, journal, store
+        self._floor, self._outbox, self._bus, self._journal, self._store = floor, outbox, bus, journal, store
         self._kill_switch, self._recent, self._rollouts = kill_switch, recent, rollouts
 
     async def load(self, user_ids: Sequence[str], now: datetime) -> None:
@@ -73,6 +76,8 @@ class Recovery:
         contested = {trader.user_id: trader.epoch for trader in active if trader in self._floor.fenced}
         self._floor.fenced[:] = [trader for trader in self._floor.fenced if trader not in active]
         ours = [trader for trader in active if trader.user_id not in contested]
+        epochs_now = {trader.user_id: str(trader.epoch).encode() for trader in restored if trader.user_id not in contested}
+        await unless_redis_is_away(self._bus.set_fields(channels.EPOCHS, epochs_now))
         await self._floor.run(list(self._kill_switch_news(ours, now)))
         missed = {
             trader.user_id: self._recent.prices_since(records[trader.user_id][-1].ts if records[trader.user_id] else None)

@@ -19,6 +19,7 @@ from actors.process import prepare_for_many
 from actors.supervisor import Supervisor
 from actors.trader_host import TraderHost
 from adapters.clock import WallClock
+from adapters.local_log import LocalLog
 from adapters.mongo import MongoJournal, MongoStore
 from adapters.redis_bus import RedisBus
 from configs.running import read_running
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
     from adapters.simulated import SimulatedVenue, SimulationConfig
 
 HISTORY = timedelta(days=10)
+STORE_PATIENCE_SECONDS = 30.0
+HOST_PATIENCE_SECONDS = 5.0
+"""A host has exits to see to meanwhile."""
+LOCAL_LOGS = "local-logs"
+"""In the state folder of each machine: records of hosts that cannot reach the journal's store."""
 DEFAULT_SESSION = date(2026, 11, 20)
 
 
@@ -70,11 +76,13 @@ Service: TypeAlias = Coroutine[Any, Any, None]
 class Servers:
     """Bus, store and journal of a run, found through its state folder or the environment."""
 
-    def __init__(self, spec: RunSpec) -> None:
+    def __init__(self, spec: RunSpec, *, patience_seconds: float = STORE_PATIENCE_SECONDS) -> None:
+        """`patience_seconds`: how long a call waits for the database."""
         running = read_running(Path(spec.state))
+        patience = {"patience_seconds": patience_seconds}
         self.bus = RedisBus(running.redis_url, events_kept_max=spec.events_kept_max)
-        self.store = MongoStore(running.mongodb_url, spec.database)
-        self.journal = MongoJournal(running.mongodb_url, spec.database, retention=spec.journal_retention)
+        self.store = MongoStore(running.mongodb_url, spec.database, **patience)
+        self.journal = MongoJournal(running.mongodb_url, spec.database, retention=spec.journal_retention, **patience)
 
     async def prepare(self) -> None:
         """Collections, indexes and times to live; idempotent."""
@@ -90,7 +98,8 @@ class Servers:
 async def serve_trader_host(spec: RunSpec, host_id: str, ready: Ready) -> None:
     from actors.live_services import live_desk, settings_of
 
-    servers, clock = Servers(spec), WallClock()
+    real_time = spec.speed is not None  # else the market waits for its hosts, and they for the store
+    servers, clock = Servers(spec, patience_seconds=HOST_PATIENCE_SECONDS if real_time else STORE_PATIENCE_SECONDS), WallClock()
     live = live_desk(spec, servers, settings_of(spec), clock)
     host = TraderHost(
         host_id,
@@ -103,6 +112,7 @@ async def serve_trader_host(spec: RunSpec, host_id: str, ready: Ready) -> None:
         venue_speed=spec.speed,
         ledger=None if spec.ledger is None else OrderLedger(Path(spec.ledger) / f"{host_id}.jsonl"),
         live=None if live is None else live.desk,
+        local_log=LocalLog(Path(spec.state) / LOCAL_LOGS, host_id) if real_time else None,
     )
     if live is not None:
         live.hosts.append(host)

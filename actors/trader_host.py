@@ -16,7 +16,9 @@ from loguru import logger
 
 from actors.answers import Answers
 from actors.desk import LiveDesk, PaperDesk
-from actors.inbox import Command, Inbox, Item, PriceBatch, Report, Silence
+from actors.fallback_journal import FallbackJournal
+from actors.housekeeping import Housekeeping
+from actors.inbox import Command, Inbox, Item, PriceBatch, Report, Silence, StoreAnswers
 from actors.kill_switch import KillSwitch, answer_roll_call
 from actors.order_ledger import OrderLedger
 from actors.outbox import Outbox
@@ -24,9 +26,9 @@ from actors.pace import report
 from actors.recent import Recent
 from actors.recovery import Recovery
 from actors.rollouts import rollouts_in_force
-from actors.streams import is_after, unless_redis_is_away
+from actors.signal_reader import SignalReader
+from actors.streams import unless_redis_is_away
 from actors.trading_floor import Stopwatch, TradingFloor, Turned
-from actors.turns import Turns
 from actors.user_trader import UserTrader
 from actors.wire import (
     ForAll,
@@ -37,20 +39,16 @@ from actors.wire import (
     SetRollouts,
     decode_host_message,
     decode_prices,
-    decode_signal,
     encode,
 )
+from adapters.local_log import LocalLog
 from runtime import channels
 from runtime.errors import Fenced, ServerUnavailable
-from runtime.events import EngineInput, FeedChanged, HaltTrading, Heartbeat, ResumeTrading, SignalArrived
-from runtime.market import InstrumentId
+from runtime.events import EngineInput, HaltTrading, ResumeTrading
+from runtime.outages import FeedChanged
 from runtime.ports import Bus, Clock, Journal, Store, Subscription
-from runtime.rollouts import Rollout, addressed
-from runtime.state import SessionStatus
+from runtime.rollouts import Rollout
 
-SNAPSHOT_EVERY = 100
-"""Journal records after which a trader's state is saved, to bound the length of a recovery."""
-SNAPSHOTS_AT_ONCE = 500
 SILENCE_SECONDS = 5.0
 """Without a price message for this long (they come every second of a live market) the market data counts as dead."""
 
@@ -71,45 +69,60 @@ class TraderHost:
         venue_speed: float | None = None,
         live: LiveDesk | None = None,
         ledger: OrderLedger | None = None,
+        local_log: LocalLog | None = None,
     ) -> None:
-        """`venue_speed`: venue seconds per second, by which the clock goes on when the market data falls silent (None: it waits)."""
+        """`venue_speed`: venue seconds per second, by which the clock goes on when the market data falls silent (None: it waits).
+        `local_log`: where records go while the journal's store is away; without one the host waits for the store.
+        """
         self.host_id = host_id
         self.ready = asyncio.Event()
-        self._bus, self._journal, self._store, self._clock = bus, journal, store, clock
+        self._bus, self._store, self._clock = bus, store, clock
+        self._journal = FallbackJournal(journal, bus, clock, local_log)
         self.outbox = Outbox(bus, store, clock, journal)
         self._answers = Answers(bus, store, journal)
         self._kill_switch = KillSwitch()
-        self.floor = TradingFloor(journal=journal, outbox=self.outbox, desk=PaperDesk(ledger), live=live, kill_switch=self._kill_switch)
+        self.floor = TradingFloor(
+            journal=self._journal,
+            outbox=self.outbox,
+            desk=PaperDesk(ledger),
+            live=live,
+            kill_switch=self._kill_switch,
+            store_is_away=lambda: self._journal.is_away,
+        )
         if live is not None:
             live.attach(self.deliver, self._venue_time)
         self._inbox = Inbox()
         self._now: datetime | None = None
         self._prices_seq: int | None = None
-        self._signals_cursor = "0"
-        self._commands_cursor = "0"
-        self._cursor_key, self._signals_cursor_key = f"shoal:cursor:{host_id}", channels.signals_cursor(host_id)
+        self._commands_cursor, self._cursor_key = "0", f"shoal:cursor:{host_id}"
         self._feed_up = True
         self._rollouts: dict[str, Rollout] = {}
         """By the baseline's key."""
         self._recent = Recent()
-        self._turns = Turns(host_id)
+        self._signals = SignalReader(host_id, bus=bus, floor=self.floor, recent=self._recent, rollouts=self._rollouts)
         self._recovery = Recovery(
             floor=self.floor,
             outbox=self.outbox,
-            journal=journal,
+            bus=bus,
+            journal=self._journal,
             store=store,
             kill_switch=self._kill_switch,
             recent=self._recent,
             rollouts=self._rollouts,
         )
-        self._held: set[InstrumentId] = set()
-        self._heartbeat = heartbeat
-        self._housekeeping = housekeeping
+        self._housekeeping = Housekeeping(
+            host_id,
+            floor=self.floor,
+            outbox=self.outbox,
+            journal=self._journal,
+            bus=bus,
+            venue_time=self._venue_time,
+            heartbeat=heartbeat,
+            snapshots=housekeeping,
+        )
         self._venue_speed = venue_speed
         self._heard_at = 0.0
         self._heard_ts: datetime | None = None
-        self._next_heartbeat: datetime | None = None
-        self._next_housekeeping: datetime | None = None
 
     async def run(self) -> None:
         """Recover, then serve until cancelled."""
@@ -127,7 +140,9 @@ class TraderHost:
         ):
             tasks.create_task(self.outbox.run())
             tasks.create_task(self._kill_switch.listen(halts, self.floor.call_off))
+            await self._journal.take_up()
             await self._recover()
+            tasks.create_task(self._journal.watch(lambda: self._inbox.put(StoreAnswers())))
             tasks.create_task(self._read_prices(prices))
             tasks.create_task(self._read_commands())
             if self._venue_speed is not None:
@@ -143,13 +158,10 @@ class TraderHost:
         await self._kill_switch.read(self._store, self._venue_time())
         self._follow_rollouts(await rollouts_in_force(self._store))
         self._commands_cursor = (await self._bus.get_key(self._cursor_key) or b"0").decode()
-        newest = await self._bus.last_id(channels.SIGNALS)
-        self._signals_cursor = (await self._bus.get_key(self._signals_cursor_key) or newest.encode()).decode()
+        await self._signals.find_place()
         sessions = await self._store.find("sessions", {"host": self.host_id, "active": True})
         await self._recovery.load([str(session["_id"]) for session in sessions], self._venue_time())
-        if all(trader.state.is_idle for trader in self.floor.traders.values()):  # what was said before concerns nobody here
-            self._signals_cursor = newest
-        await self._bus.set_key(self._signals_cursor_key, self._signals_cursor.encode())
+        await self._signals.keep_place()
         for halt in self._kill_switch.in_force():
             await self._answer_roll_call(halt)
         await report(self._bus, self.host_id, 0)
@@ -204,6 +216,7 @@ class TraderHost:
         while True:
             await self._inbox.wait()
             await self._handle(self._inbox.take())
+            await self.floor.reconnect(self._venue_time())
             await self._yield_to_successor()
 
     async def _handle(self, item: Item) -> None:
@@ -216,6 +229,8 @@ class TraderHost:
                 await self._on_silence(item.ts)
             case Report():
                 await self._on_reports([item, *self._inbox.take_reports()])
+            case StoreAnswers():
+                await self._on_store_back()
 
     async def _yield_to_successor(self) -> None:
         """A user who was moved is another host's now. One that still belongs here was taken by a process of our own name.
@@ -223,15 +238,33 @@ class TraderHost:
         Raises:
             Fenced: so that this process ends; that other one has all of its users.
         """
-        while self.floor.fenced:
-            trader = self.floor.fenced.pop()
-            session = await self._store.get("sessions", trader.user_id)
+        while self.floor.fenced and not self._journal.is_away:
+            trader = self.floor.fenced[-1]
+            try:
+                session = await self._store.get("sessions", trader.user_id)
+            except ServerUnavailable as error:
+                self._journal.fall(error)
+                return
+            self.floor.fenced.pop()
             if session is not None and session.get("host") == self.host_id:
                 raise Fenced(trader.user_id, trader.epoch)
 
     # --- commands ---
 
     async def _on_command(self, command: Command) -> None:
+        """While the store is away commands wait: their answers could not be kept. One that meets the outage is obeyed again, which
+        changes nothing that has changed already.
+        """
+        if self._journal.is_away:
+            self._inbox.set_aside(command)
+            return
+        try:
+            await self._obey(command)
+        except ServerUnavailable as error:
+            self._journal.fall(error)
+            self._inbox.set_aside(command)
+
+    async def _obey(self, command: Command) -> None:
         try:
             message: HostMessage = decode_host_message(command.payload)
         except msgspec.DecodeError as error:
@@ -305,7 +338,17 @@ class TraderHost:
     async def _on_reports(self, reports: list[Report]) -> None:
         """News of a user who is not here concerns no order of ours: whoever has the user has asked the broker himself."""
         await self.floor.run(reports)
-        await self._report_held()
+        await self._housekeeping.report_held()
+
+    async def _on_store_back(self) -> None:
+        try:
+            self.floor.fence(await self._journal.restore())
+            lost, self.floor.lost = self.floor.lost, set[str]()
+            await self._recovery.load(sorted(lost), self._venue_time())
+        except ServerUnavailable as error:
+            self._journal.fall(error)
+        else:
+            self._inbox.bring_back()
 
     # --- market ---
 
@@ -313,9 +356,9 @@ class TraderHost:
         self._now = max(self._now or ts, ts)
         if self._feed_up:
             self._feed_up = False
-            await self._tell_running(FeedChanged(ts=ts, up=False, reason="no market data"))
+            await self.floor.tell_running(FeedChanged(ts=ts, up=False, reason="no market data"))
         if await self.floor.wake_due(ts):
-            await self._report_held()
+            await self._housekeeping.report_held()
 
     async def _on_prices(self, batch: PriceBatch) -> None:
         prices = batch.prices
@@ -326,75 +369,22 @@ class TraderHost:
             await self._catch_up_with_market()
         self._prices_seq = prices.seq
         self._recent.add_prices(prices)
-        await self._pull_signals(prices.signals_id)
+        if await self._signals.pull(prices.signals_id, self._now):
+            await self._housekeeping.report_held()
         self._now = max(self._now or prices.ts, prices.ts)
         floor, stopwatch = self.floor, Stopwatch(tick_received_at_ns=batch.received_at_ns)
         acted = not is_old and await floor.on_prices(prices, stopwatch)
         acted |= await floor.wake_due(self._now, stopwatch)
         if acted:
-            await self._report_held()
+            await self._housekeeping.report_held()
         if prices.feed_up != self._feed_up:
             self._feed_up = prices.feed_up
-            await self._tell_running(
+            await self.floor.tell_running(
                 FeedChanged(ts=self._now, up=prices.feed_up, reason="" if prices.feed_up else "no data from the venue")
             )
-        if self._next_heartbeat is None or self._now >= self._next_heartbeat:
-            await self._beat(prices.ts)
-        if self._next_housekeeping is None or self._now >= self._next_housekeeping:
-            await self._housekeep(self._now)
+        await self._housekeeping.look(prices.ts)
         if prices.barrier is not None:
             await report(self._bus, self.host_id, prices.barrier)
-
-    async def _pull_signals(self, upto: str) -> None:
-        while upto not in {"0", self._signals_cursor} and is_after(upto, self._signals_cursor):
-            entries = await self._bus.read(channels.SIGNALS, self._signals_cursor)
-            if not entries:
-                return
-            for entry_id, payload in entries:
-                await self._on_signal(payload)
-                self._signals_cursor = entry_id
-                await unless_redis_is_away(self._bus.set_key(self._signals_cursor_key, entry_id.encode()))
-
-    async def _on_signal(self, payload: bytes) -> None:
-        message = decode_signal(payload)
-        signal = message.signal
-        self._recent.add_signal(signal)
-        quote = self.floor.desk.quotes.get(signal.instrument.id)
-        last_price = None if quote is None else quote.price
-        stopwatch = Stopwatch(candle_closed_at_ns=message.closed_at_ns)
-        for heard, users in addressed(signal, self.floor.subscribers, self._rollouts):
-            event = SignalArrived(ts=max(self._now or signal.ts, signal.ts), signal=heard, last_price=last_price)
-            waiting = [user_id for user_id in users if not self.floor.traders[user_id].engine.has_seen(heard)]
-            inputs = [(user_id, event) for user_id in self._turns.order(waiting, signal.signal_id)]
-            await self.floor.run(inputs, stopwatch, encoded=encode(event).decode())
-            await self._report_held()
-
-    async def _tell_running(self, event: EngineInput) -> None:
-        running = [user_id for user_id, trader in self.floor.traders.items() if trader.state.status is not SessionStatus.STOPPED]
-        await self.floor.run([(user_id, event) for user_id in running], encoded=encode(event).decode())
-
-    async def _beat(self, last_tick_at: datetime) -> None:
-        now = self._venue_time()
-        first = self._next_heartbeat is None
-        self._next_heartbeat = now + self._heartbeat
-        if not first:
-            await self._tell_running(Heartbeat(ts=now, last_tick_age_seconds=(now - last_tick_at).total_seconds()))
-
-    async def _housekeep(self, now: datetime) -> None:
-        """A snapshot is taken only when all events are out: recovery republishes from the records behind it."""
-        if not self.outbox.is_drained:
-            return
-        self._next_housekeeping = now + self._housekeeping
-        due = [trader for trader in self.floor.traders.values() if trader.since_snapshot >= SNAPSHOT_EVERY]
-        for start in range(0, len(due), SNAPSHOTS_AT_ONCE):
-            some = due[start : start + SNAPSHOTS_AT_ONCE]
-            await self._journal.save_snapshots({trader.user_id: (trader.number, trader.snapshot()) for trader in some})
-
-    async def _report_held(self) -> None:
-        held = self.floor.held_instruments()
-        if held != self._held:
-            self._held = held
-            await unless_redis_is_away(self._bus.set_field(channels.HELD, self.host_id, encode(sorted(held))))
 
     def _venue_time(self) -> datetime:
         return self._now or self._clock.now()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TypeAlias
@@ -17,7 +17,8 @@ from actors.kill_switch import KillSwitch
 from actors.outbox import Outbox
 from actors.user_trader import UserTrader, replay
 from actors.wake_ups import WakeUps
-from actors.wire import decode_input
+from actors.wire import decode_input, encode
+from runtime.errors import ServerUnavailable
 from runtime.events import (
     CancelOrder,
     Effect,
@@ -35,7 +36,9 @@ from runtime.events import (
 )
 from runtime.market import InstrumentId, Prices, Quote
 from runtime.orders import Leg, Order, OrderCancelled, OrderEvent
+from runtime.outages import StoreChanged
 from runtime.ports import Journal
+from runtime.state import SessionStatus
 from runtime.triggers import TriggerBook
 
 
@@ -70,13 +73,26 @@ class TradingFloor:
     """Traders, their watches and wake-ups, the paper desk and the outbox of one host."""
 
     def __init__(
-        self, *, journal: Journal, outbox: Outbox, desk: PaperDesk, live: LiveDesk | None = None, kill_switch: KillSwitch | None = None
+        self,
+        *,
+        journal: Journal,
+        outbox: Outbox,
+        desk: PaperDesk,
+        live: LiveDesk | None = None,
+        kill_switch: KillSwitch | None = None,
+        store_is_away: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`store_is_away`: whether the journal goes to a log on this machine's disk, so that nothing but exits may leave."""
         self.traders: dict[str, UserTrader] = {}
         self.subscribers: dict[str, dict[str, None]] = {}
         """strategy key -> users, in order of arrival."""
         self.fenced: list[UserTrader] = []
         """Dismissed because a newer incarnation has written to their journals; for the host to draw its conclusion."""
+        self.lost: set[str] = set()
+        """Users whose trader has failed while the store was away: to be loaded anew when it is back."""
+        self._cut_off: set[str] = set()
+        """Users whose trader knows that the store is away."""
+        self._store_is_away = store_is_away
         self._journal, self._outbox, self.desk = journal, outbox, desk
         self._router, self.live = OrderRouter(desk, live), live
         self.kill_switch = kill_switch or KillSwitch()
@@ -139,8 +155,15 @@ class TradingFloor:
     async def take(self, trader: UserTrader, event: EngineInput, *, encoded: str | None = None) -> list[Turned]:
         """Apply one input. A trader whose own data makes its engine fail is reloaded and suspended; the others never notice.
 
-        `encoded`: the input as JSON, where many traders take the same one.
+        While the store is away a trader hears that first. `encoded`: the input as JSON, where many traders take the same one.
         """
+        if not self._store_is_away() or not trader.state.store_up:
+            return await self._take(trader, event, encoded)
+        self._cut_off.add(trader.user_id)
+        heard = await self._take(trader, StoreChanged(ts=event.ts, up=False, reason="the journal's store does not answer"), None)
+        return heard + (await self._take(trader, event, encoded) if self.traders.get(trader.user_id) is trader else [])
+
+    async def _take(self, trader: UserTrader, event: EngineInput, encoded: str | None) -> list[Turned]:
         try:
             record, effects = trader.take(event, encoded=encoded)
         except Exception as error:  # noqa: BLE001 - the one place where a poisoned trader must not take its neighbours down
@@ -177,6 +200,16 @@ class TradingFloor:
             for slot in [slot for slot in trader.state.slots if self._triggers.is_touched((user_id, slot), quote.instrument, quote.price)]:
                 event = PriceTouched(ts=now, slot=slot, instrument=quote.instrument, price=quote.price, bid=quote.bid, ask=quote.ask)
                 await self.run([(user_id, event)])
+
+    async def tell_running(self, event: EngineInput) -> None:
+        running = [user_id for user_id, trader in self.traders.items() if trader.state.status is not SessionStatus.STOPPED]
+        await self.run([(user_id, event) for user_id in running], encoded=encode(event).decode())
+
+    async def reconnect(self, now: datetime) -> None:
+        """The store is back: those who know that it was away may enter again."""
+        if self._cut_off and not self._store_is_away():
+            told, self._cut_off = self._cut_off, set[str]()
+            await self.run([(user_id, StoreChanged(ts=now, up=True)) for user_id in sorted(told)])
 
     async def wake_due(self, now: datetime, stopwatch: Stopwatch = NOT_MEASURED) -> bool:
         due = self._wakes.due(now)
@@ -229,15 +262,20 @@ class TradingFloor:
                 await asyncio.sleep(0)  # orders of the chunk before leave
         return turned
 
+    def fence(self, user_ids: Iterable[str]) -> None:
+        """Other incarnations of these users have written to their journals."""
+        for user_id in user_ids:
+            logger.warning("user {} was taken over by a newer incarnation: dismissed here", user_id)
+            if (trader := self.traders.get(user_id)) is not None:
+                self.fenced.append(trader)
+            self.dismiss(user_id)
+
     async def _commit(self, turned: Sequence[Turned], stopwatch: Stopwatch) -> list[Answer]:
         """What the desk answers to the orders among the effects, once all records are durable."""
         fenced = set(await self._journal.append([item.record for item in turned]))
         for item in turned:
             item.trader.settled(item.record)
-        for user_id in fenced:
-            logger.warning("user {} was taken over by a newer incarnation: dismissed here", user_id)
-            self.dismiss(user_id)
-        self.fenced += {item.trader.user_id: item.trader for item in turned if item.trader.user_id in fenced}.values()
+        self.fence(fenced)
         answers: list[Answer] = []
         sent = 0
         for item in turned:
@@ -270,9 +308,11 @@ class TradingFloor:
         return answers
 
     def _send(self, trader: UserTrader, order: Order, ts: datetime) -> list[OrderEvent]:
-        """An entry that was decided before an operator halted it is called off here, at the door."""
+        """An entry that was decided before an operator halted it, or before the store was found away, is called off here, at the door."""
         if order.leg is Leg.ENTRY and self.kill_switch.forbids(order.user_id, order.slot):
             return [OrderCancelled(ts=ts, order_id=order.order_id, reason="halted before it was sent")]
+        if order.leg is Leg.ENTRY and self._store_is_away():
+            return [OrderCancelled(ts=ts, order_id=order.order_id, reason="not sent: the journal's store is away")]
         return self._router.submit(order, ts, slippage_percent=trader.state.config.slippage_percent)
 
     def call_off(self) -> None:
@@ -332,7 +372,13 @@ class TradingFloor:
 
     async def _suspend(self, trader: UserTrader, ts: datetime, error: Exception) -> list[Turned]:
         """A trader as it was before the input that it failed on, paused."""
-        state, number, _ = await replay(self._journal, trader.user_id)
+        try:
+            state, number, _ = await replay(self._journal, trader.user_id)
+        except ServerUnavailable:
+            logger.critical("trader {} is gone until the store is back: nobody watches its positions but the broker", trader.user_id)
+            self.dismiss(trader.user_id)
+            self.lost.add(trader.user_id)
+            return []
         self.dismiss(trader.user_id)
         state.epoch = trader.epoch
         healthy = UserTrader(trader.user_id, state=state, number=number, epoch=trader.epoch)

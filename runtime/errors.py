@@ -17,6 +17,7 @@
     ├── AdapterUnavailable        an optional package is not installed; the message names the extra
     ├── Fenced                    another incarnation owns this user now: stop at once
     ├── LeaseLost                 another process holds this lease now: stop at once
+    ├── DiskUnavailable           this machine's disk does not take what must be kept: full, failing, or beyond a bound
     ├── ServerUnavailable         Redis, MongoDB or Ray cannot be reached or started
     └── InternalError             our own bug; the trader that met it stops, the others go on
 """
@@ -151,6 +152,10 @@ class LeaseLost(ShoalError):
 
 class ServerUnavailable(ShoalError):
     """A server the runtime needs cannot be reached or started; the message says what to do."""
+
+
+class DiskUnavailable(ShoalError):
+    """What must be kept on this machine is not taken by its disk: it is full, it fails, or a bound of ours is reached."""
 
 
 class InternalError(ShoalError):

@@ -13,6 +13,7 @@ from runtime.accounts import AccountReport
 from runtime.halts import HaltTarget
 from runtime.market import IST, InstrumentId
 from runtime.orders import Order, OrderAbsent, OrderAccepted, OrderCancelled, OrderFilled, OrderRejected, OrderUnknown
+from runtime.outages import BrokerChanged, FeedChanged, StoreChanged
 from runtime.session import OnBreach, SessionConfig, Subscription
 from runtime.signals import Signal
 
@@ -46,6 +47,8 @@ class EventType(StrEnum):
     FEED_UP = "FEED_UP"
     BROKER_DOWN = "BROKER_DOWN"
     BROKER_UP = "BROKER_UP"
+    STORE_DOWN = "STORE_DOWN"
+    STORE_UP = "STORE_UP"
     ROLL_CALL = "ROLL_CALL"
     HOST_DRAINED = "HOST_DRAINED"
     ROLLOUT_CHANGED = "ROLLOUT_CHANGED"
@@ -258,21 +261,6 @@ class TimeAdvanced(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False
     ts: datetime
 
 
-class FeedChanged(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    ts: datetime
-    up: bool
-    reason: str = ""
-
-
-class BrokerChanged(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """`needs_login`: nothing helps but the user's logging in with the broker again."""
-
-    ts: datetime
-    up: bool
-    reason: str = ""
-    needs_login: bool = False
-
-
 EngineInput: TypeAlias = (
     StartSession
     | StopSession
@@ -300,6 +288,7 @@ EngineInput: TypeAlias = (
     | TimeAdvanced
     | FeedChanged
     | BrokerChanged
+    | StoreChanged
     | AccountReport
     | OrderAccepted
     | OrderRejected

@@ -14,9 +14,10 @@ from typing import Any, ClassVar, Protocol
 import msgspec
 
 from runtime.accounts import AccountPosition, Capability, Funds, OpenOrder, PreflightCheck
-from runtime.events import BrokerChanged, JournalRecord
+from runtime.events import JournalRecord
 from runtime.market import Candle, FeedEvent, Instrument, InstrumentId, OptionChain, Quote, Timeframe
 from runtime.orders import Order, OrderEvent
+from runtime.outages import BrokerChanged
 
 
 class Clock(Protocol):
@@ -74,7 +75,7 @@ class Bus(Protocol):
 
     async def get_key(self, key: str) -> bytes | None: ...
 
-    async def set_field(self, key: str, field: str, value: bytes) -> None: ...
+    async def set_fields(self, key: str, fields: Mapping[str, bytes]) -> None: ...
 
     async def get_fields(self, key: str) -> dict[str, bytes]: ...
 

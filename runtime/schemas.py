@@ -117,6 +117,7 @@ _BY_PREFIX: Mapping[str, Fields] = {
     "RISK": _RISK,
     "FEED": _OUTSIDE,
     "BROKER": _OUTSIDE,
+    "STORE": _OUTSIDE,
 }
 _BY_TYPE: Mapping[EventType, Fields] = {
     EventType.COMMAND_ACCEPTED: {

@@ -179,6 +179,7 @@ class EngineState(msgspec.Struct, kw_only=True):
     trades_today: int = 0
     feed_up: bool = True
     broker_up: bool = True
+    store_up: bool = True
     external: dict[InstrumentId, Decimal] = {}
     """Units in the account that no book of ours has and that the user leaves to himself: bought above zero, sold below."""
     wake_at: datetime | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Self
 
 from adapters.memory.streams import Group, Stream, number_of
@@ -136,8 +136,8 @@ class MemoryBus:
     async def get_key(self, key: str) -> bytes | None:
         return self.server.keys.get(key)
 
-    async def set_field(self, key: str, field: str, value: bytes) -> None:
-        self.server.hashes[key][field] = value
+    async def set_fields(self, key: str, fields: Mapping[str, bytes]) -> None:
+        self.server.hashes[key].update(fields)
 
     async def get_fields(self, key: str) -> dict[str, bytes]:
         return dict(self.server.hashes.get(key, {}))

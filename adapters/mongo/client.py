@@ -18,6 +18,8 @@ from runtime.errors import ServerUnavailable
 T = TypeVar("T")
 
 _CALL_SECONDS_MAX = 10.0
+_FIND_SECONDS_MIN = 1.0
+"""To find a server that is there takes longer than a call to it."""
 _PAUSE_SECONDS = (0.02, 0.5)
 _INDEX_OPTIONS_CONFLICT = 85
 _DUPLICATE_KEY = 11000
@@ -28,10 +30,14 @@ class Database:
 
     def __init__(self, url: str, name: str, patience_seconds: float) -> None:
         self._patience_seconds = patience_seconds
-        milliseconds = int(_CALL_SECONDS_MAX * 1000)
+        seconds = min(_CALL_SECONDS_MAX, max(patience_seconds, _FIND_SECONDS_MIN))
         try:
             self._client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
-                url, appname="shoal", tz_aware=True, timeoutMS=milliseconds, serverSelectionTimeoutMS=milliseconds
+                url,
+                appname="shoal",
+                tz_aware=True,
+                timeoutMS=int(seconds * 1000),
+                serverSelectionTimeoutMS=int(seconds * 1000),
             )
         except (ConfigurationError, ValueError) as error:
             raise ServerUnavailable(f"MONGODB_URL cannot be used: {error}") from error

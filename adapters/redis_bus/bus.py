@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from adapters.redis_bus import entries
 from adapters.redis_bus.connection import BLOCK_SECONDS_MAX, Connection
@@ -136,8 +136,9 @@ class RedisBus:
     async def get_key(self, key: str) -> bytes | None:
         return await self._connection.run("GET", self._prefix + key)
 
-    async def set_field(self, key: str, field: str, value: bytes) -> None:
-        await self._connection.run("HSET", self._prefix + key, field, value)
+    async def set_fields(self, key: str, fields: Mapping[str, bytes]) -> None:
+        if fields:
+            await self._connection.run("HSET", self._prefix + key, *(part for field in fields.items() for part in field))
 
     async def get_fields(self, key: str) -> dict[str, bytes]:
         fields: dict[bytes, bytes] = await self._connection.run("HGETALL", self._prefix + key)

@@ -13,11 +13,9 @@ from runtime.engine.turn import Turn
 from runtime.events import (
     AcceptCommand,
     Announce,
-    BrokerChanged,
     Effect,
     EngineInput,
     EventType,
-    FeedChanged,
     HaltTrading,
     Heartbeat,
     LossLimitTouched,
@@ -43,6 +41,7 @@ from runtime.events import (
 )
 from runtime.market import IST, InstrumentId
 from runtime.orders import OrderAbsent, OrderAccepted, OrderCancelled, OrderFilled, OrderRejected, OrderUnknown
+from runtime.outages import BrokerChanged, FeedChanged, StoreChanged
 from runtime.session import SessionConfig, Subscription
 from runtime.signals import Signal
 from runtime.state import ZERO, EngineState
@@ -69,6 +68,7 @@ _HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
     SessionRecovered: session.on_recovered,
     FeedChanged: session.on_feed,
     BrokerChanged: session.on_broker,
+    StoreChanged: session.on_store,
     AccountReport: account.on_account,
     SignalArrived: entering.on_signal,
     SuspendSession: session.on_suspend,

@@ -33,6 +33,8 @@ def session_refuses(turn: Turn, slot: Slot) -> tuple[SkipReason, str] | None:
         return SkipReason.RISK_LIMIT, state.halted
     if not state.broker_up:
         return SkipReason.RISK_LIMIT, "the broker is down"
+    if not state.store_up:
+        return SkipReason.RISK_LIMIT, "the store of the journal is away"
     if not state.feed_up:
         return SkipReason.STALE, "the feed is down"
     return None

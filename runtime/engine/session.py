@@ -12,10 +12,8 @@ from runtime.engine.turn import Turn
 from runtime.events import (
     AcceptCommand,
     Announce,
-    BrokerChanged,
     EventType,
     ExitReason,
-    FeedChanged,
     Heartbeat,
     PauseSession,
     RejectCommand,
@@ -31,6 +29,7 @@ from runtime.events import (
 )
 from runtime.exits import effective_stop
 from runtime.halts import covering
+from runtime.outages import BrokerChanged, FeedChanged, StoreChanged
 from runtime.reconcile import SkipReason
 from runtime.session import Mode, OnBreach, SessionConfig
 from runtime.state import EngineState, SessionStatus, Slot, net_positions
@@ -117,9 +116,11 @@ def on_square_off(turn: Turn, event: SquareOff) -> None:
 def on_recovered(turn: Turn, event: SessionRecovered) -> None:
     """A new incarnation: say so, and put every watch and overdue exit in place again."""
     state = turn.state
-    state.epoch = event.epoch
+    state.epoch, was_away, state.store_up = event.epoch, not state.store_up, True  # it is read from the store
     if state.is_idle:
         return
+    if was_away:
+        turn.emit(EventType.STORE_UP, {"reason": "a new incarnation has read the journal"})
     turn.emit(EventType.SESSION_RECOVERED, session_data(state) | {"epoch": event.epoch})
     for slot in state.slots.values():
         turn.watch(slot)
@@ -188,6 +189,12 @@ def on_broker(turn: Turn, event: BrokerChanged) -> None:
     if turn.state.broker_up != event.up:
         turn.state.broker_up = event.up
         turn.emit(EventType.BROKER_UP if event.up else EventType.BROKER_DOWN, {"reason": event.reason})
+
+
+def on_store(turn: Turn, event: StoreChanged) -> None:
+    if turn.state.store_up != event.up:
+        turn.state.store_up = event.up
+        turn.emit(EventType.STORE_UP if event.up else EventType.STORE_DOWN, {"reason": event.reason})
 
 
 def _halted(state: EngineState) -> str | None:

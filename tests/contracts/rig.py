@@ -14,9 +14,9 @@ import msgspec
 
 from runtime.accounts import Capability
 from runtime.errors import RefusalReason
-from runtime.events import BrokerChanged
 from runtime.market import Instrument, InstrumentId
 from runtime.orders import Leg, Order, OrderEvent, OrderFilled, derive_order_id
+from runtime.outages import BrokerChanged
 from runtime.ports import Broker, Feed, OptionChainSource
 from runtime.signals import OrderSide
 

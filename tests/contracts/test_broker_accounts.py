@@ -18,8 +18,8 @@ from loguru import logger
 from adapters.upstox import Egress
 from runtime.accounts import Capability
 from runtime.errors import BrokerRefused, BrokerUnavailable, OutcomeUnknown, RefusalReason, SessionExpired
-from runtime.events import BrokerChanged
 from runtime.orders import OrderCancelled, OrderType
+from runtime.outages import BrokerChanged
 from runtime.ports import Broker
 from tests.contracts.rig import Listener, NetworkRig, eventually, order
 from tests.contracts.rigs import rigs_with

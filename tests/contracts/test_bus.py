@@ -134,8 +134,9 @@ async def test_keys_and_fields_keep_their_bytes(bus: Bus) -> None:
     assert await bus.get_key("k") is None
     assert await bus.get_fields("h") == {}
     await bus.set_key("k", b"\x00\xff")
-    await bus.set_field("h", "NSE:BANKNIFTY", b"1")
-    await bus.set_field("h", "BTC/USDT", b"2")
+    await bus.set_fields("h", {"NSE:BANKNIFTY": b"1", "BTC/USDT": b"0"})
+    await bus.set_fields("h", {"BTC/USDT": b"2"})
+    await bus.set_fields("h", {})
 
     assert await bus.get_key("k") == b"\x00\xff"
     assert await bus.get_fields("h") == {"NSE:BANKNIFTY": b"1", "BTC/USDT": b"2"}

@@ -152,7 +152,7 @@ async def moved(crossing: int | None, slow: str = "") -> tuple[World, list[Publi
     if crossing is None:
         world.crossing = world.steps + 1  # so many steps there are; behind the last one
         await world.price(LOW)
-        await asyncio.sleep(1)
+    await asyncio.sleep(1)
     await world.stop()
     return world, await world.events()
 

@@ -16,10 +16,8 @@ from runtime.engine import TradingEngine
 from runtime.events import (
     AcceptCommand,
     Announce,
-    BrokerChanged,
     EngineInput,
     EventType,
-    FeedChanged,
     HaltTrading,
     Heartbeat,
     PauseSession,
@@ -40,6 +38,7 @@ from runtime.events import (
 )
 from runtime.market import Instrument, InstrumentKind, Right, Timeframe
 from runtime.orders import OrderAccepted, OrderCancelled, OrderFilled, OrderRejected, OrderUnknown
+from runtime.outages import BrokerChanged, FeedChanged, StoreChanged
 from runtime.schemas import event_fields, event_schema, schemas
 from runtime.session import Level, LevelUnit, Protection, SessionConfig, Subscription
 from runtime.signals import OrderSide, Side, Signal
@@ -158,6 +157,8 @@ def eventful_day() -> list[PublicEvent]:
         FeedChanged(ts=at(9), up=True),
         BrokerChanged(ts=at(9), up=False, reason="502"),
         BrokerChanged(ts=at(9), up=True),
+        StoreChanged(ts=at(9), up=False, reason="no answer"),
+        StoreChanged(ts=at(9), up=True),
         HaltTrading(ts=at(9), command_id="c4", reason="drill"),
         ResumeTrading(ts=at(9), command_id="c5"),
         PauseSession(ts=at(9), command_id="c6"),

@@ -36,10 +36,10 @@ from runtime.errors import (
     OutcomeUnknown,
     SessionExpired,
 )
-from runtime.events import BrokerChanged
 from runtime.exits import decimal_price
 from runtime.market import InstrumentId, Quote
 from runtime.orders import Order, OrderEvent, OrderType
+from runtime.outages import BrokerChanged
 
 T = TypeVar("T")
 

@@ -94,4 +94,4 @@ async def test_a_refused_command_is_reported_at_once(redis_buses: BusFactory) ->
     bus = redis_buses()
     await bus.set_key("k", b"text")
     with pytest.raises(ServerUnavailable, match="WRONGTYPE"):
-        await bus.set_field("k", "f", b"v")
+        await bus.set_fields("k", {"f": b"v"})

@@ -3,8 +3,9 @@ from decimal import Decimal
 
 import pytest
 
-from runtime.events import FeedChanged, HaltTrading, PauseSession, SignalArrived
+from runtime.events import HaltTrading, PauseSession, SignalArrived
 from runtime.market import Instrument, InstrumentKind
+from runtime.outages import FeedChanged
 from runtime.session import Protection, RiskLimits, Sizing
 from runtime.signals import OrderSide, Side
 from runtime.state import SlotPhase

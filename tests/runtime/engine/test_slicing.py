@@ -5,9 +5,10 @@ from decimal import Decimal
 import msgspec
 
 from runtime.engine import TradingEngine
-from runtime.events import FeedChanged, HaltTrading, SquareOff
+from runtime.events import HaltTrading, SquareOff
 from runtime.market import Timeframe
 from runtime.orders import Order
+from runtime.outages import FeedChanged
 from runtime.session import RiskLimits, SessionConfig, Sizing, SizingMethod, Subscription
 from runtime.signals import Side
 from tests.builders import arrive, at, cancelled, cancels, config, data_of, engine, fill, option, orders, reject, said, signal, wake

@@ -15,8 +15,6 @@ from runtime.strategy import MarketContext
 
 CHAIN_AGE_MAX = timedelta(minutes=11)
 """Two polls and their jitter: nobody decides on an older chain."""
-SILENCE = timedelta(seconds=15)
-"""Without a tick for this long in its session an instrument counts as silent: nobody may enter on what was last said."""
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -129,10 +127,11 @@ class InstrumentBook:
             quotes=quotes,
         )
 
-    def is_silent(self, now: datetime) -> bool:
-        """Whether its session goes on at `now` and it has said nothing for too long; not before its first tick."""
-        if self._last_tick_at is None or now - self._last_tick_at <= SILENCE:
-            return False
+    def is_silent(self, now: datetime, after: timedelta) -> bool:
+        """Whether its session goes on at `now` and it has said nothing for longer than `after`; not before its first tick."""
+        return self._last_tick_at is not None and now - self._last_tick_at > after and self.is_trading(now)
+
+    def is_trading(self, now: datetime) -> bool:
         session_open, session_close = self.calendar.bounds_at(now)
         return session_open < now < session_close
 

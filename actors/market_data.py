@@ -18,6 +18,7 @@ from actors.market_progress import MARKET_STATISTICS, MarketProgress, MarketStat
 from actors.market_recorder import MarketRecorder, TicksKept
 from actors.missed_minutes import MissedMinutes
 from actors.pace import Lockstep
+from actors.silence import Silence
 from actors.strategy_failures import note_failure
 from actors.wire import BeginSession, SetStrategies, SignalMessage, decode_instruments, decode_market_request, encode
 from runtime import channels
@@ -102,7 +103,7 @@ class MarketData:
         self._subscribed: set[InstrumentId] = set()
         self._recorder, self._ticks_kept = MarketRecorder(store, clock), ticks_kept
         self._now: datetime | None = None
-        self._feed_up = True
+        self._silence = Silence(underlyings)
         self._seq = 0
         self._barrier = 0
         self._control_cursor = "0"
@@ -248,9 +249,10 @@ class MarketData:
                 case FeedGap():
                     await self._fill_gap(event)
                 case FeedStatus(up=up):
-                    self._feed_up = up
+                    self._silence.venue_up = up
         self._quotes.update(moved)
-        self._judge_feed()
+        if self._now is not None:
+            self._silence.judge(self._now, self._books)
         for name, book in self._books.items():
             if book.is_index:
                 moved.pop(name, None)  # hosts trade contracts: an index has no bid and no buyer
@@ -337,15 +339,6 @@ class MarketData:
                     for key in self._signals.keys_on(name, frame.timeframe):
                         self._signals.warm_up(key, [(frame, book.context(frame, volume, self._quotes))])
 
-    def _judge_feed(self) -> None:
-        """Down while one of the underlyings is silent in its session: what it last said is nothing to enter on."""
-        if self._now is None:
-            return
-        silent = any(self._books[name].is_silent(self._now) for name in self._underlyings)
-        if silent == self._feed_up:
-            self._feed_up = not silent
-            logger.warning("feed {} at {}", "down" if silent else "up", self._now)
-
     # --- out ---
 
     async def _publish(self, quotes: tuple[Quote, ...], barrier: int | None = None) -> None:
@@ -354,7 +347,13 @@ class MarketData:
         self._seq += 1
         self._clock_due = self._now + CLOCK_EVERY
         prices = Prices(
-            seq=self._seq, ts=self._now, quotes=quotes, signals_id=self._ledger.newest_id, barrier=barrier, feed_up=self._feed_up
+            seq=self._seq,
+            ts=self._now,
+            quotes=quotes,
+            signals_id=self._ledger.newest_id,
+            barrier=barrier,
+            feed_up=self._silence.is_up,
+            silent=self._silence.silent,
         )
         await self._bus.publish(channels.PRICES, encode(prices))
 

@@ -17,6 +17,7 @@ from loguru import logger
 from actors.answers import Answers
 from actors.desk import LiveDesk, PaperDesk
 from actors.fallback_journal import FallbackJournal
+from actors.feed_state import FeedState
 from actors.housekeeping import Housekeeping
 from actors.inbox import Command, Inbox, Item, PriceBatch, Report, Silence, StoreAnswers
 from actors.kill_switch import KillSwitch, answer_roll_call
@@ -45,7 +46,6 @@ from adapters.local_log import LocalLog
 from runtime import channels
 from runtime.errors import Fenced, ServerUnavailable
 from runtime.events import EngineInput, HaltTrading, ResumeTrading
-from runtime.outages import FeedChanged
 from runtime.ports import Bus, Clock, Journal, Store, Subscription
 from runtime.rollouts import Rollout
 
@@ -95,7 +95,7 @@ class TraderHost:
         self._now: datetime | None = None
         self._prices_seq: int | None = None
         self._commands_cursor, self._cursor_key = "0", f"shoal:cursor:{host_id}"
-        self._feed_up = True
+        self._feed = FeedState(self.floor)
         self._rollouts: dict[str, Rollout] = {}
         """By the baseline's key."""
         self._recent = Recent()
@@ -309,7 +309,7 @@ class TraderHost:
         if trader is None:  # it cannot be recovered
             return
         turned = await self.floor.take(trader, event)
-        turned += await self._follow_kill_switch(self.floor.traders.get(user_id, trader))
+        turned += await self._follow_news(self.floor.traders.get(user_id, trader))
         await self.floor.settle(turned)
         trader = self.floor.traders.get(user_id)
         if trader is None:  # fenced while settling
@@ -326,8 +326,12 @@ class TraderHost:
         if state.is_idle:
             await self._evict(trader)
 
-    async def _follow_kill_switch(self, trader: UserTrader) -> list[Turned]:
-        news = self._kill_switch.news_for(trader.state, self._venue_time())
+    async def _follow_news(self, trader: UserTrader) -> list[Turned]:
+        """What was halted, and what is silent, before the trader was there to hear of it."""
+        now = self._venue_time()
+        news: list[EngineInput] = [*self._kill_switch.news_for(trader.state, now)]
+        if (feed := self._feed.news_for(trader.state, now)) is not None:
+            news.append(feed)
         return [turn for event in news for turn in await self.floor.take(trader, event)]
 
     async def _evict(self, trader: UserTrader) -> None:
@@ -354,9 +358,7 @@ class TraderHost:
 
     async def _on_silence(self, ts: datetime) -> None:
         self._now = max(self._now or ts, ts)
-        if self._feed_up:
-            self._feed_up = False
-            await self.floor.tell_running(FeedChanged(ts=ts, up=False, reason="no market data"))
+        await self._feed.follow(ts, up=False, reason="no market data")
         if await self.floor.wake_due(ts):
             await self._housekeeping.report_held()
 
@@ -369,19 +371,16 @@ class TraderHost:
             await self._catch_up_with_market()
         self._prices_seq = prices.seq
         self._recent.add_prices(prices)
+        now = max(self._now or prices.ts, prices.ts)
+        await self._feed.follow(now, up=prices.feed_up, silent=prices.silent, reason="no data from the venue")
         if await self._signals.pull(prices.signals_id, self._now):
             await self._housekeeping.report_held()
-        self._now = max(self._now or prices.ts, prices.ts)
+        self._now = now
         floor, stopwatch = self.floor, Stopwatch(tick_received_at_ns=batch.received_at_ns)
         acted = not is_old and await floor.on_prices(prices, stopwatch)
         acted |= await floor.wake_due(self._now, stopwatch)
         if acted:
             await self._housekeeping.report_held()
-        if prices.feed_up != self._feed_up:
-            self._feed_up = prices.feed_up
-            await self.floor.tell_running(
-                FeedChanged(ts=self._now, up=prices.feed_up, reason="" if prices.feed_up else "no data from the venue")
-            )
         await self._housekeeping.look(prices.ts)
         if prices.barrier is not None:
             await report(self._bus, self.host_id, prices.barrier)

@@ -139,7 +139,8 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
     """One conflated batch of quotes at venue time `ts`. `seq` grows by one; a gap means: read the snapshot.
 
     `signals_id` is the stream id of the newest signal sent before this batch: signals come before the prices that follow
-    them. `barrier`, in lockstep replay, asks every participant to report once it has followed this far.
+    them. `barrier`, in lockstep replay, asks every participant to report once it has followed this far. `feed_up` says
+    whether there is market data at all, `silent` which of the instruments that strategies run on have none.
     """
 
     seq: int
@@ -148,6 +149,7 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
     signals_id: str = "0"
     barrier: int | None = None
     feed_up: bool = True
+    silent: tuple[InstrumentId, ...] = ()
 
 
 class Candle(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):

@@ -10,7 +10,7 @@ from runtime.market import InstrumentId
 
 
 class FeedChanged(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
-    """`up`: whether there is market data at all. `silent` are all the underlyings that say nothing although their session goes on."""
+    """`up`: whether there is market data at all; while there is, `silent` are the instruments that say nothing in their session."""
 
     ts: datetime
     up: bool

@@ -115,7 +115,7 @@ _BY_PREFIX: Mapping[str, Fields] = {
     "ORDER": _ORDER,
     "POSITION": _POSITION,
     "RISK": _RISK,
-    "FEED": _OUTSIDE,
+    "FEED": _OUTSIDE | {"instrument": Field(_TEXT, "the one that is silent; without it all market data is meant", optional=True)},
     "BROKER": _OUTSIDE,
     "STORE": _OUTSIDE,
 }

@@ -127,6 +127,7 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
     on_breach: OnBreach = OnBreach.CLOSE
     external_positions: ExternalPositions = ExternalPositions.LEAVE
     external_stop: Level = Level(value=Decimal(20))
+    on_silence: OnBreach = OnBreach.KEEP
 
 
 class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -178,6 +178,8 @@ class EngineState(msgspec.Struct, kw_only=True):
     fees_total: Decimal = ZERO
     trades_today: int = 0
     feed_up: bool = True
+    silent: tuple[InstrumentId, ...] = ()
+    """Of the instruments that strategies run on, those without market data."""
     broker_up: bool = True
     store_up: bool = True
     external: dict[InstrumentId, Decimal] = {}

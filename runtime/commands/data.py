@@ -194,6 +194,8 @@ class RiskData(Data):
     """A position opened by another door, such as the broker's own app: `leave` tells of it, `protect` also gives it a stop."""
     external_stop: LevelData = LevelData(value=_RISK.external_stop.value, unit=_RISK.external_stop.unit)
     """Distance of that stop."""
+    on_silence: OnBreach = _RISK.on_silence
+    """What happens to a subscription's position when its instrument falls silent in its session: `keep` leaves it to its own exits."""
 
 
 class StartData(FlatSubscriptionData):

@@ -37,6 +37,9 @@ def session_refuses(turn: Turn, slot: Slot) -> tuple[SkipReason, str] | None:
         return SkipReason.RISK_LIMIT, "the store of the journal is away"
     if not state.feed_up:
         return SkipReason.STALE, "the feed is down"
+    subscription = turn.subscriptions.get(slot.key)
+    if state.silent and subscription is not None and subscription.instrument in state.silent:
+        return SkipReason.STALE, f"{subscription.instrument} is silent"
     return None
 
 

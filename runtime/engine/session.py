@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from runtime.engine.entering import drop_pending
-from runtime.engine.leaving import alert, exit_all
+from runtime.engine.leaving import alert, exit_all, request_exit
 from runtime.engine.sending import advance
 from runtime.engine.timing import on_time
 from runtime.engine.turn import Turn
@@ -180,9 +180,22 @@ def on_heartbeat(turn: Turn, event: Heartbeat) -> None:
 
 
 def on_feed(turn: Turn, event: FeedChanged) -> None:
-    if turn.state.feed_up != event.up:
-        turn.state.feed_up = event.up
+    """While there is no market data at all, who was silent before says nothing new."""
+    state = turn.state
+    if state.feed_up != event.up:
+        state.feed_up = event.up
         turn.emit(EventType.FEED_UP if event.up else EventType.FEED_DOWN, {"reason": event.reason})
+    if not event.up:
+        return
+    before, state.silent = state.silent, event.silent
+    for name in dict.fromkeys(subscription.instrument for subscription in turn.subscriptions.values()):
+        if (name in before) != (name in event.silent):
+            told = EventType.FEED_DOWN if name in event.silent else EventType.FEED_UP
+            turn.emit(told, {"reason": event.reason, "instrument": name})
+    if turn.limits.on_silence is OnBreach.CLOSE:
+        for key, subscription in turn.subscriptions.items():
+            if subscription.instrument in event.silent and (slot := state.slots.get(key)) is not None:
+                request_exit(turn, slot, ExitReason.RISK_HALT)
 
 
 def on_broker(turn: Turn, event: BrokerChanged) -> None:

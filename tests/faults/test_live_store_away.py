@@ -9,7 +9,6 @@ pytest.importorskip("aiohttp", reason="the venue needs aiohttp")
 
 from runtime.errors import ServerUnavailable
 from tests.faults.live_stage import LiveStage
-from tests.faults.test_live_faults import settled, square_off
 from tests.venues.upstox import faults
 from tests.venues.upstox.core import closing
 
@@ -34,10 +33,10 @@ async def holding(stage: LiveStage) -> None:
 async def test_an_exit_leaves_if_the_account_still_holds_the_position() -> None:
     async with LiveStage() as stage:
         await holding(stage)
-        await square_off(stage)
+        await stage.square_off()
         await stage.until(lambda: stage.said_by_all("POSITION_CLOSED"), play=True)
         assert len(stage.placed()) == 2
-        assert await settled(stage)
+        assert await stage.settled()
 
 
 async def test_no_exit_leaves_if_another_has_closed_it() -> None:
@@ -45,6 +44,6 @@ async def test_no_exit_leaves_if_another_has_closed_it() -> None:
         await holding(stage)
         ((key, quantity),) = stage.venue.ledger.net("U1").items()
         stage.venue.faults.add(faults.ManualOrder(user="U1", order=closing(key, "I", quantity)))
-        await square_off(stage)
+        await stage.square_off()
         await stage.until(lambda: stage.said_by_all("ORDER_REJECTED"), play=True)
         assert len(stage.placed()) == 1

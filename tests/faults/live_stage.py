@@ -32,7 +32,7 @@ from tests.venues.upstox.ledger import Entry, Happened
 
 HOST = "packed-0"
 PATIENCE_SECONDS = 60.0
-TICK_SECONDS, STALL_SECONDS, PRICES_SECONDS = 0.02, 0.1, 0.2
+TICK_SECONDS, STALL_SECONDS, PRICES_SECONDS = 0.02, 0.25, 0.2
 _decode_event = msgspec.json.Decoder(PublicEvent).decode
 
 Predicate = Callable[[], Awaitable[bool]]
@@ -181,7 +181,7 @@ class LiveStage:
     async def _tick(self) -> None:
         """The venue's clock goes with this machine's; the host hears its prices, and the meter looks.
 
-        A moment in which this process gets no processor at all counts as a tenth of a second: it says nothing of the host.
+        A moment in which this process gets no processor at all counts as a quarter of a second: it says nothing of the host.
         """
         loop = asyncio.get_running_loop()
         before, due = loop.time(), self.venue.clock.now

@@ -42,8 +42,10 @@ UNSENT_PAUSES = (0.2, 0.5, 1.0, 2.0)
 """Before an order that certainly did not arrive is sent again: an entry is given up after these, an exit goes on."""
 RECONNECT_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 LOGIN_LOOK_SECONDS = 2.0
-POSITIONS_SECONDS, CONFIRM_SECONDS = 3.0, 1.0
-"""Positions are compared this often; a difference counts when a second look after a moment still shows it."""
+POSITIONS_SECONDS, CONFIRM_SECONDS = 2.0, 1.0
+"""Positions are compared this often, half of what a broker lets an account read in half an hour; a difference counts when a second
+look after a moment still shows it.
+"""
 
 
 class Desk(Protocol):

@@ -10,7 +10,6 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from itertools import pairwise
-from math import isfinite
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -76,7 +75,7 @@ class Segment(StrEnum):
     US = "US"
 
 
-class Instrument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Instrument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A row of the instrument master. `lot_size`, `tick_size` and `freeze_quantity` (units) come from the venue's data."""
 
     id: InstrumentId
@@ -185,7 +184,7 @@ class Candle(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
         return self.opened_at + self.timeframe.duration
 
 
-class OptionQuote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class OptionQuote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One side (call or put) of one strike. None where the venue shows nothing; `iv` is a fraction (0.18), a year's volatility."""
 
     instrument: Instrument
@@ -197,13 +196,21 @@ class OptionQuote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     iv: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("price", "bid", "ask", "open_interest", "volume", "iv"):
-            value: float | None = getattr(self, name)
-            if value is not None and (not isfinite(value) or value < 0):
-                raise InvalidMarketData(name, value, f"must be finite and not negative for {self.instrument.id}")
+        sound = (
+            (self.price is None or 0.0 <= self.price < _INFINITY)  # also false for NaN
+            and (self.bid is None or 0.0 <= self.bid < _INFINITY)
+            and (self.ask is None or 0.0 <= self.ask < _INFINITY)
+            and (self.open_interest is None or 0.0 <= self.open_interest < _INFINITY)
+            and (self.volume is None or 0.0 <= self.volume < _INFINITY)
+            and (self.iv is None or 0.0 <= self.iv < _INFINITY)
+        )
+        if not sound:
+            values = {name: getattr(self, name) for name in ("price", "bid", "ask", "open_interest", "volume", "iv")}
+            name, value = next((name, value) for name, value in values.items() if value is not None and not 0.0 <= value < _INFINITY)
+            raise InvalidMarketData(name, value, f"must be finite and not negative for {self.instrument.id}")
 
 
-class ChainRow(msgspec.Struct, frozen=True, kw_only=True):
+class ChainRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Both sides of one strike; a side that is not listed is None."""
 
     strike: float
@@ -211,7 +218,7 @@ class ChainRow(msgspec.Struct, frozen=True, kw_only=True):
     put: OptionQuote | None
 
 
-class OptionChain(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class OptionChain(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """Snapshot of one expiry's chain, strikes ascending and unique (checked), taken at venue time `taken_at`."""
 
     underlying: InstrumentId

@@ -54,8 +54,10 @@ class PaperExchange:
     def submit(self, order: Order, quote: Quote | None, ts: datetime, *, slippage_percent: Decimal = _ZERO) -> list[OrderEvent]:
         """Take `order` once and try it against `quote`, the newest one of its instrument. Returns all that is known of it."""
         order_id = order.order_id
-        if self.knows(order_id):
-            return list(self._open[order_id].events if order_id in self._open else self._finished[order_id])
+        if (known := self._open.get(order_id)) is not None:
+            return list(known.events)
+        if order_id in self._finished:
+            return list(self._finished[order_id])
         fault = _fault(order)
         if fault is not None:
             rejected = OrderRejected(ts=ts, order_id=order_id, reason=fault)
@@ -63,10 +65,13 @@ class PaperExchange:
             return [rejected]
         accepted = OrderAccepted(ts=ts, order_id=order_id, broker_order_id=f"paper-{order_id}")
         entry = _Entry(order=order, slippage_percent=slippage_percent, events=[accepted])
-        self._open[order_id] = entry
-        self._resting.setdefault(order.instrument.id, {})[order_id] = entry
         if quote is not None:
             self._match(entry, _Prices.of(quote, order.instrument), ts)
+        if entry.filled == order.quantity:
+            self._remember(order_id, entry.events)
+        else:
+            self._open[order_id] = entry
+            self._resting.setdefault(order.instrument.id, {})[order_id] = entry
         return list(entry.events)
 
     def cancel(self, order_id: str, ts: datetime) -> list[OrderEvent]:
@@ -121,6 +126,8 @@ class PaperExchange:
                 fill = self._match(entry, prices, ts)
                 if fill is not None:
                     events.append((entry.order.user_id, fill))
+                    if entry.filled == entry.order.quantity:
+                        self._finish(entry)
         return events
 
     def _match(self, entry: _Entry, prices: _Prices, ts: datetime) -> OrderFilled | None:
@@ -139,8 +146,6 @@ class PaperExchange:
         price = price.quantize(order.instrument.tick_size)
         fill = OrderFilled(ts=ts, order_id=order.order_id, fill_id=fill_id, quantity=quantity, price=price)
         entry.events.append(fill)
-        if entry.filled == order.quantity:
-            self._finish(entry)
         return fill
 
     def _finish(self, entry: _Entry) -> None:

@@ -33,8 +33,10 @@ class OrderWindow(msgspec.Struct, kw_only=True):
         return self.recent[-limit] + ORDER_WINDOW
 
     def record(self, now: datetime) -> None:
-        self._forget_before(now)
-        self.recent.append(max(now, self.recent[-1]) if self.recent else now)
+        recent = self.recent
+        if recent:
+            self._forget_before(now)
+        recent.append(max(now, recent[-1]) if recent else now)
         self.today += 1
 
     def _forget_before(self, now: datetime) -> None:

@@ -112,15 +112,15 @@ class TradeBook:
         """Largest loss and gain per unit over the whole candles held, up to before the row `until`, and at the exit."""
         position, direction = opened.position, opened.position.direction
         entry = float(opened.entry_price)
-        moves = [0.0, (exit_price - entry) * direction]
+        leaving = (exit_price - entry) * direction
+        worst, best = min(0.0, leaving), max(0.0, leaving)
         row = opened.row + opened.at_close
         while row < until:
             columns = self._prices.columns(position.instrument, row)
             end = min(until, columns.last)
-            low, high = self._extremes(columns.low, columns.high, row - columns.first, end - columns.first)
-            moves += [(low - entry) * direction, (high - entry) * direction]
+            worst, best = self._extremes(columns.low, columns.high, row - columns.first, end - columns.first, entry, direction, worst, best)
             row = end
-        return min(moves), max(moves)
+        return worst, best
 
     def _mark(self, opened: _Open, until: int) -> None:
         """Note what the position was worth at the days' ends before the row `until`."""

@@ -158,17 +158,20 @@ class ExactLane:
         self.woken += 1
         self._row = row
         orders = self.engine.state.orders
-        if self._wake is not None or self._watched is not None or orders:
+        if orders or self._wake is not None or self._has_levels:
             opens = self._candles.opened_at.item(row)
             opened_at = datetime.fromtimestamp(opens, UTC)
-            self._stage = self._before_open
-            self._serve_timers(opens)
+            if self._wake is not None:
+                self._stage = self._before_open
+                self._serve_timers(opens)
             self._stage = _Stage.OPEN
             if orders:
                 self._fill_resting(opened_at)
-            self._walk(opened_at)
-            self._stage = self._at_close
-            self._serve_timers(opens + self._seconds)
+            if self._has_levels:
+                self._walk(opened_at)
+            if self._wake is not None:
+                self._stage = self._at_close
+                self._serve_timers(opens + self._seconds)
         if code and self._is_news(code) and (signal := self._source.signal(row)) is not None:
             self._stage = self._at_close
             self._settle(self.engine.process(SignalArrived(ts=signal.ts, signal=signal)), signal.ts)
@@ -182,7 +185,7 @@ class ExactLane:
 
     def _walk(self, ts: datetime) -> None:
         """From the open to the extremes and the close, as far as anybody watches."""
-        if self._watched is None or (self._below == -_INFINITY and self._above == _INFINITY):
+        if self._watched is None:
             return
         if self._inside is not None and (parts := self._inside.candles_of(self._row)):
             for opens, high, low, close in parts:
@@ -275,8 +278,9 @@ class ExactLane:
         """Give an order event to the engine, and note what it has done to the position."""
         if not isinstance(event, OrderFilled):
             return self.engine.process(event)
-        order = self.engine.state.orders[event.order_id].order
-        slot = self.engine.state.slots[order.slot]
+        state = self.engine.state
+        order = state.orders[event.order_id].order
+        slot = state.slots[order.slot]
         before = slot.position
         reason = None if before is None else closing_rule(slot, before, order)
         rule = slot.entry.signal.rule if slot.entry is not None else ""
@@ -309,6 +313,10 @@ class ExactLane:
         return self._slipping.quote(instrument, values.item(row - columns.first), row)
 
     # --- lookups ---
+
+    @property
+    def _has_levels(self) -> bool:
+        return self._below != -_INFINITY or self._above != _INFINITY
 
     @property
     def _slot(self) -> Slot | None:

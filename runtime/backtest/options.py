@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from math import nan
 
@@ -27,7 +27,7 @@ CHAIN_AGE_MAX = timedelta(minutes=11)
 """As live: nobody decides on an older chain."""
 IMPLIED_AGE_MAX = 3_600
 """Seconds for which the volatility implied by a recorded quote is trusted; then the model's takes over."""
-_WINDOW_ROWS = 128
+_WINDOW_ROWS = 32
 _WINDOWS_KEPT = 4
 _YEAR_SECONDS = 365.0 * SECONDS_A_DAY
 
@@ -71,7 +71,9 @@ class OptionMarket:
         self.terms = terms
         self._candles, self._volatility, self._recorded = candles, volatility, recorded
         self._taken_at = [chain.taken_at.timestamp() for chain in recorded]
-        self._contracts: dict[tuple[date, float, Right], Instrument] = {}
+        self._contracts: dict[tuple[date, float], tuple[Instrument, Instrument]] = {}
+        self._expiry_times: dict[date, float] = {}
+        self._tick = terms.tick_size.as_integer_ratio()
         self._windows: dict[str, PriceColumns] = {}
         self._price, self._columns = compiled(premium), compiled(premium_columns)
 
@@ -96,7 +98,7 @@ class OptionMarket:
 
     def chains(self, row: int, candle: Candle) -> tuple[OptionChain, OptionChain | None]:
         """The chain at the candle's close, with the index's close as its spot, and the recorded one before it."""
-        closed_at = candle.closed_at.timestamp()
+        closed_at = self._closed_at(row)
         found = bisect_right(self._taken_at, closed_at) - 1
         previous = self._recorded[found - 1] if found > 0 else None
         if found >= 0 and closed_at - self._taken_at[found] <= CHAIN_AGE_MAX.total_seconds():
@@ -114,44 +116,52 @@ class OptionMarket:
     def _model_chain(self, row: int, candle: Candle) -> OptionChain:
         terms, spot = self.terms, candle.close
         expiry = terms.expiries[bisect_left(terms.expiries, exchange_day(self._candles, row))]
-        left = self._expires_at(expiry) - candle.closed_at.timestamp()
+        left = self._expires_at(expiry) - self._closed_at(row)
         if left <= 0:  # the last minute of an expiry day
             expiry = terms.expiries[min(bisect_right(terms.expiries, expiry), len(terms.expiries) - 1)]
-            left = self._expires_at(expiry) - candle.closed_at.timestamp()
+            left = self._expires_at(expiry) - self._closed_at(row)
         volatility, step = float(self._volatility[row]), terms.strike_step
         middle = round(spot / step)
         rows: list[ChainRow] = []
         for number in range(max(middle - terms.strikes_each_side, 1), middle + terms.strikes_each_side + 1):
             strike = number * step
-            call, put = (
-                OptionQuote(
-                    instrument=self.contract(expiry, strike, right),
-                    price=self._on_tick(self._price(sign, spot, strike, left, terms.rate, volatility)),
-                    iv=volatility,
+            call, put = self._pair(expiry, strike)
+            call_price = self._on_tick(self._price(1.0, spot, strike, left, terms.rate, volatility))
+            put_price = self._on_tick(self._price(-1.0, spot, strike, left, terms.rate, volatility))
+            rows.append(
+                ChainRow(
+                    strike=strike,
+                    call=OptionQuote(instrument=call, price=call_price, iv=volatility),
+                    put=OptionQuote(instrument=put, price=put_price, iv=volatility),
                 )
-                for right, sign in ((Right.CALL, 1.0), (Right.PUT, -1.0))
             )
-            rows.append(ChainRow(strike=strike, call=call, put=put))
         return OptionChain(underlying=candle.instrument, expiry=expiry, taken_at=candle.closed_at, spot=spot, rows=tuple(rows))
 
     def contract(self, expiry: date, strike: float, right: Right) -> Instrument:
-        key = (expiry, strike, right)
-        found = self._contracts.get(key)
-        if found is None:
-            found = self._contracts[key] = Instrument(
-                id=f"{self._candles.instrument}{expiry:%y%b%d}".upper() + f"{strike:g}{right}",
-                kind=InstrumentKind.OPTION,
-                tick_size=self.terms.tick_size,
-                lot_size=self.terms.lot_size,
-                underlying=self._candles.instrument,
-                expiry=expiry,
-                strike=strike,
-                right=right,
-            )
-        return found
+        call, put = self._pair(expiry, strike)
+        return call if right is Right.CALL else put
+
+    def _pair(self, expiry: date, strike: float) -> tuple[Instrument, Instrument]:
+        """Call and put."""
+        pair = self._contracts.get((expiry, strike))
+        if pair is None:
+            pair = self._contracts[expiry, strike] = self._listed(expiry, strike, Right.CALL), self._listed(expiry, strike, Right.PUT)
+        return pair
+
+    def _listed(self, expiry: date, strike: float, right: Right) -> Instrument:
+        return Instrument(
+            id=f"{self._candles.instrument}{expiry:%y%b%d}".upper() + f"{strike:g}{right}",
+            kind=InstrumentKind.OPTION,
+            tick_size=self.terms.tick_size,
+            lot_size=self.terms.lot_size,
+            underlying=self._candles.instrument,
+            expiry=expiry,
+            strike=strike,
+            right=right,
+        )
 
     def _on_tick(self, price: float) -> float:
-        numerator, divisor = self.terms.tick_size.as_integer_ratio()
+        numerator, divisor = self._tick
         return max(round(price * divisor / numerator), 1) * numerator / divisor
 
     # --- what an order meets ---
@@ -217,11 +227,18 @@ class OptionMarket:
         return volatility
 
     def _expires_at(self, expiry: date) -> float:
-        return datetime.combine(expiry, self.terms.expiry_time, self._candles.zone).timestamp()
+        found = self._expiry_times.get(expiry)
+        if found is None:
+            found = self._expiry_times[expiry] = datetime.combine(expiry, self.terms.expiry_time, self._candles.zone).timestamp()
+        return found
+
+    def _closed_at(self, row: int) -> float:
+        """Epoch seconds."""
+        return float(self._candles.opened_at.item(row) + self._candles.seconds)
 
 
 def exchange_day(candles: CandleArray, row: int) -> date:
-    return datetime.fromtimestamp(int(candles.day[row]) * SECONDS_A_DAY, UTC).date()
+    return date.fromordinal(_EPOCH_ORDINAL + candles.day.item(row))
 
 
 def weekday_expiries(candles: CandleArray, weekday: int = 3, *, monthly: bool = False) -> tuple[date, ...]:

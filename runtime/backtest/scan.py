@@ -75,9 +75,12 @@ def next_wake(
 
 
 @kernel
-def extremes(low: Floats, high: Floats, first: int, last: int) -> tuple[float, float]:
-    """Lowest and highest price of [first, last), which is not empty."""
+def extremes(
+    low: Floats, high: Floats, first: int, last: int, entry: float, direction: int, worst: float, best: float
+) -> tuple[float, float]:
+    """`worst` and `best` moves since the `entry`, with those of the rows [first, last), which is not empty."""
     lowest, highest = low[first], high[first]
     for at in range(first + 1, last):
         lowest, highest = min(lowest, low[at]), max(highest, high[at])
-    return lowest, highest
+    down, up = (lowest - entry) * direction, (highest - entry) * direction
+    return min(worst, down, up), max(best, down, up)

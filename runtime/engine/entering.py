@@ -39,7 +39,8 @@ def on_signal(turn: Turn, event: SignalArrived) -> None:
     if slot is None:
         slot = state.slots[signal.strategy_key] = Slot(key=signal.strategy_key)
     slot.last_signal_id, slot.last_signal_ts = signal.signal_id, signal.ts
-    turn.tell(EventType.SIGNAL, partial(_signal_facts, signal, slot.side, turn.ts, waits=slot.is_busy))
+    if turn.hears(EventType.SIGNAL):
+        turn.tell(EventType.SIGNAL, partial(_signal_facts, signal, slot.side, turn.ts, waits=slot.is_busy))
     drop_pending(turn, slot, SkipReason.SUPERSEDED, f"by {signal.signal_id}")
     slot.pending = signal
     move_to_target(turn, slot, last_price=event.last_price)

@@ -65,7 +65,7 @@ def on_loss_limit(turn: Turn, event: LossLimitTouched) -> None:
 
 
 def check_realised_loss(turn: Turn) -> None:
-    if breaches_loss_limit(turn.state, {}):
+    if turn.limits.max_daily_loss is not None and breaches_loss_limit(turn.state, {}):
         halt_by_risk(turn, f"daily loss limit {turn.limits.max_daily_loss} reached: net {turn.state.net_today} today")
 
 

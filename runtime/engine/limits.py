@@ -26,8 +26,7 @@ def session_refuses(turn: Turn, slot: Slot) -> tuple[SkipReason, str] | None:
         return SkipReason.NOT_RUNNING, "the session is stopped"
     if state.status is SessionStatus.PAUSED:
         return SkipReason.PAUSED, "the session is paused"
-    halt = covering(state.halts, state.user_id, slot.key)
-    if halt is not None:
+    if state.halts and (halt := covering(state.halts, state.user_id, slot.key)) is not None:
         return SkipReason.HALTED, halt.reason
     if state.halted is not None:
         return SkipReason.RISK_LIMIT, state.halted
@@ -67,7 +66,8 @@ def slot_refuses(turn: Turn, slot: Slot, subscription: Subscription, signal: Sig
         return SkipReason.COOLDOWN, f"last entry {slot.last_entry_at.isoformat()}, cooldown {subscription.cooldown}"
     if protection.max_trades_per_day is not None and slot.trades_today >= protection.max_trades_per_day:
         return SkipReason.RISK_LIMIT, f"max_trades_per_day {protection.max_trades_per_day}"
-    return _duplicate(turn, slot, signal)
+    window = turn.limits.duplicate_window
+    return None if window is None else _duplicate(turn, slot, signal, window)
 
 
 def may_go_on(turn: Turn, slot: Slot, entry: Entry) -> bool:
@@ -115,11 +115,8 @@ def exposure(turn: Turn) -> Exposure:
     return Exposure(positions=positions, notional=notional, heat=heat)
 
 
-def _duplicate(turn: Turn, slot: Slot, signal: Signal) -> tuple[SkipReason, str] | None:
+def _duplicate(turn: Turn, slot: Slot, signal: Signal, window: timedelta) -> tuple[SkipReason, str] | None:
     """The same trade wanted a moment ago by another subscription: one decision that came by two ways, as far as the user is concerned."""
-    window = turn.limits.duplicate_window
-    if window is None:
-        return None
     same = (signal.instrument.id, signal.entry_side)
     for other in turn.state.slots.values():
         if other is not slot and other.last_entry == same and other.last_entry_at is not None and turn.ts - other.last_entry_at < window:

@@ -36,26 +36,28 @@ class Turn(msgspec.Struct):
     # --- what the user hears ---
 
     def emit(self, event_type: EventType, data: dict[str, object]) -> None:
-        self.tell(event_type, lambda: data)
+        if self.hears(event_type):
+            self.tell(event_type, lambda: data)
 
     def emit_order(self, event_type: EventType, order: Order, **more: object) -> None:
-        if self.told is None or event_type in self.told:
+        if self.hears(event_type):
             self.tell(event_type, partial(_order_facts, order, more))
-        else:
-            self.state.seq += 1
 
     def emit_position(self, event_type: EventType, slot: str, position: Position, **more: object) -> None:
-        if self.told is None or event_type in self.told:
+        if self.hears(event_type):
             self.tell(event_type, partial(_position_facts, slot, copy.copy(position), more))
-        else:
-            self.state.seq += 1
+
+    def hears(self, event_type: EventType) -> bool:
+        """Whether anybody listens to such events, which is then to be told. One that nobody hears is counted, and that is all."""
+        if self.told is None or event_type in self.told:
+            return True
+        self.state.seq += 1
+        return False
 
     def tell(self, event_type: EventType, facts: Callable[[], dict[str, object]]) -> None:
-        """`facts` is called when the event is read; what nobody listens to is counted only."""
+        """Asked `hears` first. `facts` is called when the event is read."""
         state = self.state
         state.seq += 1
-        if self.told is not None and event_type not in self.told:
-            return
         self.effects.append(Publish(user_id=state.user_id, seq=state.seq, type=event_type, ts=self.ts, facts=facts))
 
     # --- what the world is asked for ---

@@ -20,7 +20,7 @@ async function readResult() {
   const buffer = await new Response(inflated).arrayBuffer();
   const jsonLength = new DataView(buffer).getUint32(0, true);
   const arraysAt = 8 * Math.ceil((4 + jsonLength) / 8);
-  const types = { i4: Int32Array, f8: Float64Array };
+  const types = { i1: Int8Array, i2: Int16Array, i4: Int32Array, f8: Float64Array };
   return JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, jsonLength)), (_, value) =>
     value && value.$array ? new types[value.$array[2]](buffer, arraysAt + value.$array[0], value.$array[1]) : value);
 }

@@ -44,6 +44,14 @@ def test_arrays_and_text_come_out_as_they_went_in(whole: list[int], broken: list
     assert found["deep"][0]["broken"].tolist() == broken
 
 
+@pytest.mark.parametrize(("largest", "kind"), [(127, "i1"), (128, "i2"), (32_767, "i2"), (32_768, "i4"), (2**31 - 1, "i4")])
+def test_whole_numbers_travel_in_the_shortest_form_that_holds_them(largest: int, kind: str) -> None:
+    values = np.array([-largest - 1, 0, largest], np.int64)
+    found = unpack(pack({"values": values}))["values"]
+    assert found.tolist() == values.tolist()
+    assert found.dtype == np.dtype(f"<{kind}")
+
+
 def test_what_has_no_place_on_a_page_is_refused() -> None:
     with pytest.raises(NotImplementedError, match="complex has no place"):
         pack({"value": 1j})

@@ -11,7 +11,7 @@ import msgspec
 from loguru import logger
 
 from actors.streams import unless_redis_is_away
-from actors.wire import Cry, HaltCall, RollCallAnswer, decode_halt_call, encode
+from actors.wire import Cry, HaltCall, RollCallAnswer, decode_halt_ahead, decode_halt_call, encode
 from runtime import channels
 from runtime.errors import ServerUnavailable
 from runtime.events import HaltTrading, ResumeTrading
@@ -31,7 +31,8 @@ def halt_document(target: HaltTarget) -> str:
 class KillSwitch:
     """The supervisor keeps every halt in the collection `platform`, tells the hosts in their inboxes, and before that cries it
     on a channel. The cry shuts the gate at once, for orders that were decided before it was heard; the message in the inbox,
-    which waits behind other work, is what the traders take in. A host that was away reads the documents.
+    which waits behind other work, is what the traders take in. A host that was away reads the documents, and what is not yet in
+    them from Redis.
     """
 
     def __init__(self) -> None:
@@ -41,12 +42,18 @@ class KillSwitch:
         self._known: deque[str] = deque(maxlen=_KNOWN_KEPT)
         """Command ids that came by the inbox: a cry that comes after them is late."""
 
-    async def read(self, store: Store, now: datetime) -> None:
+    async def read(self, bus: Bus, store: Store, now: datetime) -> None:
+        """For a host that starts, before anything leaves. A halt goes from ahead of the record into it, so that who reads the
+        record last misses none; a later one is heard on the channel, which the host listens to already.
+        """
+        for payload in (await bus.get_fields(channels.HALTS_AHEAD)).values():
+            self.hear(decode_halt_ahead(payload).cry)
         for document in await store.find("platform", {"active": True}):
             if str(document["_id"]).startswith("halt:"):
                 halt = _from_document(document, now)
                 self._halts[halt.target] = halt
                 self._known.append(halt.command_id)
+                self._cried.pop(halt.command_id, None)
 
     def hear(self, call: HaltCall) -> None:
         """The supervisor's cry: from now on no entry that it covers leaves. Or that it was nothing."""

@@ -155,7 +155,7 @@ class TraderHost:
     async def _recover(self) -> None:
         """Market, kill switch and cursors first; then every session placed here, reconciled before anything new is read."""
         await self._catch_up_with_market()
-        await self._kill_switch.read(self._store, self._venue_time())
+        await self._kill_switch.read(self._bus, self._store, self._venue_time())
         self._follow_rollouts(await rollouts_in_force(self._store))
         self._commands_cursor = (await self._bus.get_key(self._cursor_key) or b"0").decode()
         await self._signals.find_place()

@@ -81,6 +81,15 @@ class Hush(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 HaltCall: TypeAlias = Cry | Hush
 
 
+class HaltAhead(msgspec.Struct, frozen=True, kw_only=True):
+    """A halt as it was taken, kept until it is on record: the cry for hosts that start, the command for a supervisor that does."""
+
+    cry: Cry
+    payload: bytes
+    arrived_at: datetime
+    entry_id: str | None
+
+
 class RollCallAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """All traders of a host concerned by a halt, or by its end, have taken it in: how many they were."""
 
@@ -113,6 +122,7 @@ encode = msgspec.json.Encoder().encode
 decode_signal = msgspec.json.Decoder(SignalMessage).decode
 decode_inbound_signal = msgspec.json.Decoder(InboundSignal).decode
 decode_roll_call_answer = msgspec.json.Decoder(RollCallAnswer).decode
+decode_halt_ahead = msgspec.json.Decoder(HaltAhead).decode
 decode_halt_call = msgspec.json.Decoder(HaltCall).decode
 decode_host_message = msgspec.json.Decoder(HostMessage).decode
 decode_market_request = msgspec.json.Decoder(MarketRequest).decode
@@ -126,6 +136,7 @@ __all__ = [
     "Cry",
     "ForAll",
     "ForUser",
+    "HaltAhead",
     "HaltCall",
     "HostMessage",
     "Hush",
@@ -137,6 +148,7 @@ __all__ = [
     "SetRollouts",
     "SetStrategies",
     "SignalMessage",
+    "decode_halt_ahead",
     "decode_halt_call",
     "decode_host_message",
     "decode_inbound_signal",

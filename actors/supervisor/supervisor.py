@@ -97,6 +97,8 @@ class Supervisor:
             self._bus.subscribe(channels.ROLL_CALL) as roll_call,
             asyncio.TaskGroup() as tasks,
         ):
+            for arrival in await self._halts.unfinished():
+                await self._intake.offer(arrival)
             await self._rollouts.restore()
             await self._sessions.restore()
             await self._halts.restore()
@@ -136,13 +138,15 @@ class Supervisor:
 
     async def _admit(self, command: Command, arrival: Arrival) -> None:
         user_id, command_id = _heard_by(command), command.command_id
-        if isinstance(command, Halt | HaltAll):
-            await self._halts.cry(command_id, _target(command))
-        if await self._dispatcher.was_answered(user_id, command_id, command.action, arrival.entry_id):
-            if isinstance(command, Halt | HaltAll):
-                await self._halts.hush(command_id)
-            return
-        await self._dispatcher.route(user_id, await self._effect(command, arrival), command_id, arrival.entry_id)
+        halts = isinstance(command, Halt | HaltAll)
+        if halts:
+            await self._halts.cry(command_id, _target(command), arrival)
+        if not await self._dispatcher.was_answered(user_id, command_id, command.action, arrival.entry_id):
+            await self._dispatcher.route(user_id, await self._effect(command, arrival), command_id, arrival.entry_id)
+        elif halts:
+            await self._halts.hush(command_id)
+        if halts:
+            await self._halts.finished(command_id)
 
     async def _effect(self, command: Command, arrival: Arrival) -> EngineInput:
         """Do what is the supervisor's own part; returns what the trader, or the platform's voice, has to take in."""

@@ -142,6 +142,9 @@ class MemoryBus:
     async def get_fields(self, key: str) -> dict[str, bytes]:
         return dict(self.server.hashes.get(key, {}))
 
+    async def delete_field(self, key: str, field: str) -> None:
+        self.server.hashes[key].pop(field, None)
+
     async def delete_key(self, key: str) -> None:
         for kind in (self.server.keys, self.server.hashes, self.server.streams):
             kind.pop(key, None)

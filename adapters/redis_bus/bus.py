@@ -144,6 +144,9 @@ class RedisBus:
         fields: dict[bytes, bytes] = await self._connection.run("HGETALL", self._prefix + key)
         return {name.decode(): value for name, value in fields.items()}
 
+    async def delete_field(self, key: str, field: str) -> None:
+        await self._connection.run("HDEL", self._prefix + key, field)
+
     async def delete_key(self, key: str) -> None:
         await self._connection.run("DEL", self._prefix + key)
 

@@ -136,6 +136,9 @@ async def test_keys_and_fields_keep_their_bytes(bus: Bus) -> None:
     await bus.set_key("k", b"\x00\xff")
     await bus.set_fields("h", {"NSE:BANKNIFTY": b"1", "BTC/USDT": b"0"})
     await bus.set_fields("h", {"BTC/USDT": b"2"})
+    await bus.set_fields("h", {"gone": b"3"})
+    await bus.delete_field("h", "gone")
+    await bus.delete_field("h", "never there")
     await bus.set_fields("h", {})
 
     assert await bus.get_key("k") == b"\x00\xff"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+from actors.instruments import own_keys, stored_table, todays_table
 from configs.accounts import AccountEntry, UpstoxSettings
 from runtime.errors import InvalidInput
 from runtime.market import IST, InstrumentId, Quote
@@ -22,18 +23,24 @@ UPSTOX = "upstox"
 
 
 class Brokerage:
-    """Builds a broker per account. The instrument list of the day is fetched once per process and shared."""
+    """Builds a broker per account. The instrument list of the day is read once per process and shared, but for users' own keys."""
 
     def __init__(
         self,
         vault: Vault,
+        store: Store,
         *,
         upstox: UpstoxSettings | None,
         accounts: dict[str, AccountEntry],
         now: Callable[[], datetime],
         quote: Callable[[InstrumentId], Quote | None] = lambda _: None,
+        fetches: bool = True,
     ) -> None:
-        """`accounts` is keyed by user id; a user who is not in it has the defaults."""
+        """`accounts` is keyed by user id; a user who is not in it has the defaults.
+
+        Without `fetches` the instrument list is the one in `store`, of whatever day: for a look that changes nothing.
+        """
+        self._store, self._fetches = store, fetches
         self._vault, self._upstox, self._accounts, self._now, self._quote = vault, upstox, accounts, now, quote
         self._table: InstrumentTable | None = None
         self._loading = asyncio.Lock()
@@ -52,7 +59,8 @@ class Brokerage:
             algo_name=settings.algo_name,
             answer_seconds=settings.answer_seconds,
         )
-        return UpstoxBroker(client, await self.table(), self._now, settings=settings, quote=self._quote)
+        table = (await self.table()).with_keys(await own_keys(self._store, UPSTOX, user_id))
+        return UpstoxBroker(client, table, self._now, settings=settings, quote=self._quote)
 
     async def secret(self, config: SessionConfig) -> str:
         """Raises `InvalidInput` when the vault has none."""
@@ -61,19 +69,23 @@ class Brokerage:
         return await self._vault.get(config.credentials)
 
     async def table(self) -> InstrumentTable:
-        """Today's instruments. Raises `BrokerUnavailable` when the list cannot be fetched."""
-        from adapters.instruments.upstox import load_instruments
-        from adapters.upstox import AccessToken, UpstoxClient
-
+        """Today's instruments. Raises `BrokerUnavailable` when there is no list of today and none can be fetched."""
         upstox, today = self._configured(UPSTOX), self._now().astimezone(IST).date()
         async with self._loading:
             if self._table is None or self._table.loaded_on != today:
-                client = UpstoxClient(AccessToken(""), endpoints(upstox))
-                try:
-                    self._table = await load_instruments(client, today)
-                finally:
-                    await client.close()
+                self._table = await self._load(upstox, today)
         return self._table
+
+    async def _load(self, upstox: UpstoxSettings, today: date) -> InstrumentTable:
+        if not self._fetches:
+            return await stored_table(self._store, UPSTOX)
+        from adapters.upstox import AccessToken, UpstoxClient
+
+        client = UpstoxClient(AccessToken(""), endpoints(upstox))
+        try:
+            return await todays_table(self._store, UPSTOX, client, today, own_day=upstox.time == "quotes")
+        finally:
+            await client.close()
 
     def _configured(self, broker: str) -> UpstoxSettings:
         if broker != UPSTOX or self._upstox is None:

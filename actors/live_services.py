@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from loguru import logger
 
 from actors.brokerage import UPSTOX, Brokerage, endpoints, epoch_check
+from actors.instruments import todays_table
 from actors.live_desk import LiveDesk
 from adapters.clock import WallClock
 from adapters.vault import EncryptedVault, KeyFile
@@ -56,6 +57,7 @@ def live_desk(spec: RunSpec, servers: Servers, settings: Settings, clock: Clock)
     hosts: list[TraderHost] = []
     brokerage = Brokerage(
         vault_of(spec, servers),
+        servers.store,
         upstox=settings.upstox,
         accounts=settings.accounts,
         now=lambda: desk.now(),  # noqa: PLW0108 - the desk comes after its brokerage
@@ -77,7 +79,6 @@ class UpstoxMarket:
         """Waits for a token in the vault and for the venue, however long it takes, but lets nobody else wait: a system without a
         token comes up, so that one can be handed over.
         """
-        from adapters.instruments.upstox import load_instruments
         from adapters.upstox import AccessToken, UpstoxClient
 
         vault = vault_of(spec, servers)
@@ -85,7 +86,8 @@ class UpstoxMarket:
             try:
                 client = UpstoxClient(AccessToken(await vault.get(settings.credentials)), endpoints(settings))
                 clock = await venue_clock(client, settings, spec.speed)
-                table = await load_instruments(client, clock.now().astimezone(IST).date())
+                today = clock.now().astimezone(IST).date()
+                table = await todays_table(servers.store, UPSTOX, client, today, own_day=settings.time == "quotes")
             except (InvalidInput, BrokerUnavailable) as error:
                 logger.warning("market data waits: {}", error)
                 ready()
@@ -123,8 +125,9 @@ async def serve_upstox_market_data(spec: RunSpec, ready: Ready) -> None:
     """One feed with one token for all users; holidays and special sessions as the vendor publishes them."""
     from actors.market_data import MarketData
     from actors.services import Servers, serve_until_ready
-    from adapters.feeds.upstox import UpstoxFeed, read_sessions
-    from adapters.instruments.upstox import UpstoxInstrumentMaster
+    from adapters.feeds.upstox import UpstoxFeed
+    from adapters.instruments.stored import StoredInstrumentMaster
+    from adapters.upstox.sessions import read_sessions
     from configs.calendar import load_calendar
     from runtime.signal_engine import SignalEngine
     from strategies import create
@@ -139,7 +142,7 @@ async def serve_upstox_market_data(spec: RunSpec, ready: Ready) -> None:
         store=servers.store,
         clock=market.clock,
         feed=feed,
-        master=UpstoxInstrumentMaster(market.table, feed.now),
+        master=StoredInstrumentMaster(servers.store, feed.now),
         calendar_of=lambda _: calendar,
         signals=SignalEngine(create),
         underlyings=spec.underlyings,

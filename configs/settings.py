@@ -68,7 +68,7 @@ def load_settings(profile: Profile = Profile.PAPER, **overrides: Any) -> Setting
     """The settings of `profile`.
 
     Raises:
-        InvalidConfig: a value that is not allowed, a name that does not exist, or `live` without servers; secrets are not shown.
+        InvalidConfig: a value that is not allowed, a name that does not exist, `live` without servers or on a made-up market; secrets are not shown.
     """
 
     class FromProfile(Settings):
@@ -93,6 +93,8 @@ def load_settings(profile: Profile = Profile.PAPER, **overrides: Any) -> Setting
         raise InvalidConfig(
             "REDIS_URL, MONGODB_URL", None, "the profile live needs real servers: the embedded ones are no production servers"
         )
+    if profile is Profile.LIVE and settings.feed == "simulated":
+        raise InvalidConfig("feed", settings.feed, "the profile live trades on a real market: name its feed, such as upstox")
     return settings
 
 

@@ -1,14 +1,14 @@
-"""The instrument master from day to day: is a new list whole and of today, what changed, and what each broker calls an instrument."""
+"""The instrument master from day to day: is a new list whole and of today, and what changed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
 import msgspec
 
-from runtime.errors import InvalidInput, InvalidMarketData
+from runtime.errors import InvalidMarketData
 from runtime.market import Instrument, InstrumentId
 
 WHOLE_SHARE_MIN = 0.8
@@ -96,26 +96,3 @@ def check_master(before: Mapping[InstrumentId, Instrument], after: Mapping[Instr
 
 def is_over(instrument: Instrument, today: date) -> bool:
     return instrument.expiry is not None and instrument.expiry < today
-
-
-class SymbolTable:
-    """What one broker calls each instrument; a user's own name for one goes before the broker's."""
-
-    def __init__(self, broker: str, keys: Mapping[InstrumentId, str], overrides: Iterable[tuple[str, InstrumentId, str]] = ()) -> None:
-        """`overrides` are (user id, instrument, key)."""
-        self.broker = broker
-        self._keys = dict(keys)
-        self._names = {key: name for name, key in keys.items()}
-        self._overrides = {(user, name): key for user, name, key in overrides}
-        self._names_of = {(user, key): name for (user, name), key in self._overrides.items()}
-
-    def key(self, instrument: InstrumentId, user_id: str | None = None) -> str:
-        """Raises `InvalidInput` for what the broker does not list."""
-        found = self._overrides.get((user_id or "", instrument)) or self._keys.get(instrument)
-        if found is None:
-            raise InvalidInput("instrument", instrument, f"{self.broker} has no symbol for it: refresh the instruments, or map it by hand")
-        return found
-
-    def instrument(self, key: str, user_id: str | None = None) -> InstrumentId | None:
-        """What the broker means by `key`; None for what is not in the table."""
-        return self._names_of.get((user_id or "", key)) or self._names.get(key)

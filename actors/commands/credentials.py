@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from actors.commands.shared import Connection, JsonFlag, StateOption, UserArgument, call
+from actors.commands.shared import Connection, JsonFlag, StateOption, UserArgument, call, profile_settings
 from runtime.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ UPSTOX = "upstox"
 
 
 @app.command()
-def add(user: UserArgument, broker: BrokerOption = UPSTOX, state: StateOption = None) -> None:
+def add(user: UserArgument, broker: BrokerOption = UPSTOX, state: StateOption = None, as_json: JsonFlag = False) -> None:
     """Put a user's access token into the vault; an earlier one is replaced.
 
     Examples:
@@ -35,7 +35,8 @@ def add(user: UserArgument, broker: BrokerOption = UPSTOX, state: StateOption = 
     async def put(connection: Connection) -> str:
         return await _vault(connection, state).put(user, broker, secret)
 
-    typer.echo(f"kept as {call(state, put)}")
+    reference = call(state, put)
+    _say(f"kept as {reference}", {"kept": reference}, as_json=as_json)
 
 
 @app.command()
@@ -44,6 +45,7 @@ def rotate(
     broker: BrokerOption = UPSTOX,
     master_key: Annotated[bool, typer.Option("--master-key", help="Replace the key that all entries are under.")] = False,
     state: StateOption = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Replace a user's token by the one of today's login, or the vault's master key by a new one.
 
@@ -57,7 +59,8 @@ def rotate(
     if master_key == (user is not None):
         raise InvalidInput("USER", user, "name a user, or give --master-key, not both")
     if user is None:
-        typer.echo(f"{call(state, lambda connection: _rotate_master(connection, state))} entries put under a new master key")
+        count = call(state, lambda connection: _rotate_master(connection, state))
+        _say(f"{count} entries put under a new master key", {"rewrapped": count}, as_json=as_json)
         return
     secret = _read_secret()
 
@@ -66,11 +69,12 @@ def rotate(
         await vault.get(f"{user}/{broker}")  # refuses a user who has none: a slip of the pen, not a rotation
         return await vault.put(user, broker, secret)
 
-    typer.echo(f"replaced {call(state, replace)}")
+    reference = call(state, replace)
+    _say(f"replaced {reference}", {"replaced": reference}, as_json=as_json)
 
 
 @app.command()
-def remove(user: UserArgument, broker: BrokerOption = UPSTOX, state: StateOption = None) -> None:
+def remove(user: UserArgument, broker: BrokerOption = UPSTOX, state: StateOption = None, as_json: JsonFlag = False) -> None:
     """Delete a user's token. A running session keeps the one it has until it ends.
 
     Example: `shoal credentials remove 123`
@@ -82,7 +86,7 @@ def remove(user: UserArgument, broker: BrokerOption = UPSTOX, state: StateOption
         await vault.remove(f"{user}/{broker}")
 
     call(state, delete)
-    typer.echo(f"removed {user}/{broker}")
+    _say(f"removed {user}/{broker}", {"removed": f"{user}/{broker}"}, as_json=as_json)
 
 
 @app.command("test")
@@ -91,6 +95,7 @@ def try_out(
     broker: BrokerOption = UPSTOX,
     profile: Annotated[str, typer.Option("--profile", help="Settings profile that names the broker's addresses.")] = "live",
     state: StateOption = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Log in with a user's token and say whether the broker takes it. Reads only.
 
@@ -102,10 +107,11 @@ def try_out(
         from datetime import UTC, datetime
 
         from actors.brokerage import Brokerage
-        from configs.settings import Profile, load_settings
 
-        settings = load_settings(Profile(profile))
-        brokerage = Brokerage(_vault(connection, state), upstox=settings.upstox, accounts=settings.accounts, now=lambda: datetime.now(UTC))
+        settings, vault = profile_settings(profile), _vault(connection, state)
+        brokerage = Brokerage(
+            vault, connection.store, upstox=settings.upstox, accounts=settings.accounts, now=lambda: datetime.now(UTC), fetches=False
+        )
         account = await brokerage.connect(user, SessionConfig(broker=broker, credentials=f"{user}/{broker}"))
         try:
             await account.open()
@@ -113,7 +119,7 @@ def try_out(
             await account.close()
 
     call(state, log_in)
-    typer.echo(f"{broker} takes the token of {user}")
+    _say(f"{broker} takes the token of {user}", {"user_id": user, "broker": broker, "taken": True}, as_json=as_json)
 
 
 @app.command("list")
@@ -136,6 +142,12 @@ def list_entries(state: StateOption = None, as_json: JsonFlag = False) -> None:
     for entry in found:
         since = "" if entry.updated_at is None else f"{entry.updated_at:%Y-%m-%d %H:%M:%S}"
         typer.echo(f"{entry.user_id:<24} {entry.broker:<12} {since:<20} {entry.key_id}")
+
+
+def _say(text: str, data: dict[str, object], *, as_json: bool) -> None:
+    import json
+
+    typer.echo(json.dumps(data) if as_json else text)
 
 
 def _read_secret() -> str:

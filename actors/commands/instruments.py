@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from actors.commands.shared import JsonFlag, StateOption, call
+from actors.commands.shared import JsonFlag, StateOption, call, profile_settings
 
 if TYPE_CHECKING:
     from runtime.instruments import Listing, MasterDiff
@@ -24,6 +24,7 @@ def refresh(
     file: Annotated[Path | None, typer.Argument(help="Upstox's list (.json or .csv, gzipped or not); none: download today's.")] = None,
     on: Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="The day the list is of (default today).")] = None,
     broker: BrokerOption = "upstox",
+    profile: Annotated[str, typer.Option("--profile", help="Settings profile that names the address of today's list.")] = "paper",
     state: StateOption = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -37,11 +38,17 @@ def refresh(
     from rich.console import Console
     from rich.progress import Progress
 
+    from actors.brokerage import endpoints
     from actors.instruments import download_listings, read_listings
     from actors.instruments import refresh as run
+    from configs.accounts import UpstoxSettings
     from runtime.market import IST
 
-    listings: list[Listing] = asyncio.run(download_listings()) if file is None else read_listings(file)
+    if file is None:
+        upstox = profile_settings(profile).upstox or UpstoxSettings()
+        listings: list[Listing] = asyncio.run(download_listings(endpoints(upstox)))
+    else:
+        listings = read_listings(file)
     today = (on or datetime.now(IST)).date()
     with Progress(console=Console(stderr=True), transient=True, disable=as_json) as bar:
         task = bar.add_task(f"{len(listings)} instruments", total=None)

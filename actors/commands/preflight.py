@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from actors.commands.shared import Connection, JsonFlag, StateOption, UserArgument, call
+from actors.commands.shared import Connection, JsonFlag, StateOption, UserArgument, call, profile_settings
 from runtime.errors import BrokerError, ShoalError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def preflight(
     state: StateOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Check what must be right before a user's first live order of the day: token, address, funds, clock, instruments, calendar.
+    """Check what must be right before a user's first live order of the day: token, address, funds, clock, exchange, instruments, calendar.
 
     Exit code 1 when a check fails. Sends no order.
 
@@ -50,15 +50,14 @@ async def _check(connection: Connection, user: str, broker: str, profile: str, s
     from actors.commands.credentials import key_file
     from adapters.vault import EncryptedVault
     from configs.calendar import load_calendar
-    from configs.settings import Profile, load_settings
     from runtime.accounts import PreflightCheck
     from runtime.market import IST
     from runtime.session import SessionConfig
 
-    settings = load_settings(Profile(profile))
+    settings = profile_settings(profile)
     now = datetime.now(UTC)
     vault = EncryptedVault(connection.store, key_file(state))
-    brokerage = Brokerage(vault, upstox=settings.upstox, accounts=settings.accounts, now=lambda: now)
+    brokerage = Brokerage(vault, connection.store, upstox=settings.upstox, accounts=settings.accounts, now=lambda: now, fetches=False)
     today = now.astimezone(IST).date()
     open_today = bool(load_calendar().times(today))
     detail = f"{today} is {'a trading day' if open_today else 'no trading day by the calendar'}"

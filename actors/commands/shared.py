@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from actors.client import Client
+    from configs.settings import Settings
     from runtime.ports import Bus, Journal, Store
 
 T = TypeVar("T")
@@ -103,6 +104,15 @@ def console(*, stderr: bool = False) -> Console:
     if not found.is_terminal:
         found.width = 200
     return found
+
+
+def profile_settings(profile: str) -> Settings:
+    """Raises `InvalidInput` for a profile that does not exist, `InvalidConfig` for settings that are not allowed."""
+    from configs.settings import Profile, load_settings
+
+    if profile not in [*Profile]:
+        raise InvalidInput("--profile", profile, f"must be one of {', '.join(Profile)}")
+    return load_settings(Profile(profile))
 
 
 def parse_settings(settings: list[str] | None) -> dict[str, Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterable, Mapping
+from copy import copy
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Self
 
 import msgspec
 
@@ -75,8 +77,24 @@ class InstrumentTable:
         self._keys: dict[InstrumentId, str] = {}
         self._ids: dict[str, InstrumentId] = {}
         self._expiries: dict[InstrumentId, set[date]] = {}
-        self._futures: dict[InstrumentId, dict[date, Instrument]] = {}
         self._add(rows)
+
+    @classmethod
+    def of_listings(cls, listings: Iterable[Listing], *, loaded_on: date | None) -> Self:
+        """The list as a store kept it."""
+        table = cls((), loaded_on=loaded_on)
+        for listing in listings:
+            table._take(listing.instrument, listing.key)
+        return table
+
+    def with_keys(self, keys: Mapping[InstrumentId, str]) -> Self:
+        """The same list where these instruments go by other keys; what is known under the usual ones is still understood."""
+        if not keys:
+            return self
+        table = copy(self)
+        table._keys = {**self._keys, **keys}
+        table._ids = {**self._ids, **{key: name for name, key in keys.items()}}
+        return table
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -89,13 +107,13 @@ class InstrumentTable:
             if instrument is None:
                 self.skipped += 1
                 continue
-            self._instruments[instrument.id], self._keys[instrument.id] = instrument, row.instrument_key
-            self._ids[row.instrument_key] = instrument.id
-            if instrument.underlying is not None and instrument.expiry is not None:
-                if instrument.kind is InstrumentKind.OPTION:
-                    self._expiries.setdefault(instrument.underlying, set()).add(instrument.expiry)
-                else:
-                    self._futures.setdefault(instrument.underlying, {})[instrument.expiry] = instrument
+            self._take(instrument, row.instrument_key)
+
+    def _take(self, instrument: Instrument, key: str) -> None:
+        self._instruments[instrument.id], self._keys[instrument.id] = instrument, key
+        self._ids[key] = instrument.id
+        if instrument.underlying is not None and instrument.expiry is not None and instrument.kind is InstrumentKind.OPTION:
+            self._expiries.setdefault(instrument.underlying, set()).add(instrument.expiry)
 
     def listings(self) -> list[Listing]:
         """Everything, in the order of the file."""
@@ -123,12 +141,6 @@ class InstrumentTable:
     def expiries(self, underlying: InstrumentId) -> list[date]:
         """Of its options, ascending."""
         return sorted(self._expiries.get(underlying, ()))
-
-    def near_month_future(self, underlying: InstrumentId, on: date) -> Instrument | None:
-        """The future that expires next after `on`: on its last day liquidity is in the following one."""
-        futures = self._futures.get(underlying, {})
-        nearest = min((expiry for expiry in futures if expiry > on), default=None)
-        return None if nearest is None else futures[nearest]
 
 
 def _last_expiries(rows: Iterable[MasterRow]) -> Mapping[tuple[str, int, int], date]:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from actors.instruments import find, map_symbol, refresh, show, symbol_table
+from actors.instruments import find, map_symbol, own_keys, refresh, show, stored_day, stored_table
 from adapters.instruments.stored import StoredInstrumentMaster
 from runtime.errors import InvalidInput, InvalidMarketData
 from runtime.instruments import Listing
@@ -54,9 +54,11 @@ async def test_the_next_list_changes_lots_expires_contracts_and_keeps_a_users_ow
     master = StoredInstrumentMaster(store, lambda: at("10:00"))
     with pytest.raises(InvalidInput, match=r"26NOVFUT.*is not listed"):
         await master.instrument(FUTURE.id)
-    table = await symbol_table(store, "upstox")
-    assert [table.key(DECEMBER.id), table.key(DECEMBER.id, "u1")] == ["NSE_FO|20", "NSE_FO|77"]
-    assert table.instrument("NSE_FO|1") is None
+    table = await stored_table(store, "upstox")
+    own = table.with_keys(await own_keys(store, "upstox", "u1"))
+    assert [table.key(DECEMBER.id), own.key(DECEMBER.id)] == ["NSE_FO|20", "NSE_FO|77"]
+    assert table.instrument(DECEMBER.id) == larger
+    assert (table.id_of("NSE_FO|1"), table.loaded_on, await own_keys(store, "upstox", "u2")) == (None, date(2026, 11, 25), {})
     found = await show(store, DECEMBER.id)
     assert found["lot_size"] == "35"
     assert {(symbol["user_id"], symbol["key"]) for symbol in found["symbols"]} == {(None, "NSE_FO|20"), ("u1", "NSE_FO|77")}
@@ -72,6 +74,7 @@ async def test_a_list_that_is_torn_or_old_changes_nothing(store: Store) -> None:
         await refresh(store, "upstox", LIST, date(2026, 11, 25))
 
     assert await store.find("instruments", {}) == before
+    assert await stored_day(store, "upstox") == TODAY
 
 
 async def test_the_same_list_again_writes_nothing(store: Store) -> None:

@@ -98,7 +98,9 @@ class LiveStage:
         urls = self.venue.urls
         settings = UpstoxSettings(api=urls.rest, orders=urls.orders, feed=urls.feed, portfolio=urls.portfolio, instruments=urls.instruments)
         accounts = dict.fromkeys(self.users, self._account)
-        brokerage = Brokerage(self.vault, upstox=settings, accounts=accounts, now=lambda: self.venue.clock.now, quote=self._quote)
+        brokerage = Brokerage(
+            self.vault, self.store, upstox=settings, accounts=accounts, now=lambda: self.venue.clock.now, quote=self._quote
+        )
         desk = LiveDesk(brokerage, WallClock(), epoch_check(self.store))
         self.host = TraderHost(
             HOST, bus=MemoryBus(self.server), journal=self.journal, store=self.store, clock=WallClock(), live=desk, venue_speed=None

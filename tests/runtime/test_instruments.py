@@ -8,8 +8,8 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from runtime.errors import InvalidInput, InvalidMarketData
-from runtime.instruments import Change, SymbolTable, check_master, compare_masters
+from runtime.errors import InvalidMarketData
+from runtime.instruments import Change, check_master, compare_masters
 from runtime.market import Instrument, InstrumentId
 from tests.builders import FUTURE, option
 
@@ -65,12 +65,3 @@ def test_a_list_of_an_earlier_day_is_refused_by_its_expired_contracts() -> None:
     with pytest.raises(InvalidMarketData, match=r"101 of 101 contracts.*expired before 2027-01-04, up to 2026-12-29: it is old"):
         check_master({}, master(*contracts(100), DECEMBER), date(2027, 1, 4))
     check_master({}, master(*contracts(100), FUTURE), TODAY)  # one that the vendor forgot
-
-
-def test_a_users_own_symbol_goes_before_the_brokers() -> None:
-    table = SymbolTable("upstox", {FUTURE.id: "NSE_FO|1", DECEMBER.id: "NSE_FO|2"}, [("u1", FUTURE.id, "NSE_FO|9")])
-
-    assert [table.key(FUTURE.id), table.key(FUTURE.id, "u2"), table.key(FUTURE.id, "u1")] == ["NSE_FO|1", "NSE_FO|1", "NSE_FO|9"]
-    assert [table.instrument("NSE_FO|1"), table.instrument("NSE_FO|9", "u1"), table.instrument("NSE_FO|9")] == [FUTURE.id, FUTURE.id, None]
-    with pytest.raises(InvalidInput, match=r"NSE:UNKNOWN.*upstox has no symbol"):
-        table.key("NSE:UNKNOWN")

@@ -9,6 +9,7 @@ from adapters.brokers.upstox.account import AccountSettings
 from adapters.brokers.upstox.books import Books
 from adapters.upstox import UpstoxClient
 from adapters.upstox.instruments import InstrumentTable
+from adapters.upstox.sessions import market_status, read_sessions
 from runtime.accounts import PreflightCheck
 from runtime.errors import BrokerError
 from runtime.market import IST
@@ -19,7 +20,7 @@ SKEW_SECONDS_MAX = 2.0
 async def run_checks(
     client: UpstoxClient, books: Books, table: InstrumentTable, settings: AccountSettings, now: datetime
 ) -> list[PreflightCheck]:
-    """Session, registered address, funds, clock, instrument list; in this order. `now` is the venue's clock."""
+    """Session, registered address, funds, clock, exchange, instrument list; in this order. `now` is the venue's clock."""
 
     async def session() -> PreflightCheck:
         await client.read("/v2/user/profile")
@@ -40,11 +41,21 @@ async def run_checks(
         fix = "" if abs(skew) <= SKEW_SECONDS_MAX else f": more than {SKEW_SECONDS_MAX:.0f} s, synchronise it (NTP)"
         return PreflightCheck(name="clock", passed=abs(skew) <= SKEW_SECONDS_MAX, detail=text + fix)
 
+    async def exchange() -> PreflightCheck:
+        today = now.astimezone(IST).date()
+        special, status = await read_sessions(client), await market_status(client)
+        hours = special.get(today)
+        if hours == []:
+            return PreflightCheck(name="exchange", passed=False, detail=f"{today} is a holiday of NSE by Upstox's list")
+        times = "" if hours is None else f", trades {', '.join(f'{start:%H:%M}-{end:%H:%M}' for start, end in hours)} today"
+        return PreflightCheck(name="exchange", passed=True, detail=f"NSE is {status}{times}; no holiday of Upstox's list")
+
     checks: list[tuple[str, Callable[[], Awaitable[PreflightCheck]]]] = [
         ("session", session),
         ("address", address),
         ("funds", funds),
         ("clock", clock),
+        ("exchange", exchange),
     ]
     return [await _checked(name, check) for name, check in checks] + [_instruments(table, now)]
 
@@ -71,5 +82,5 @@ def _address(settings: AccountSettings, registered: list[str]) -> PreflightCheck
 def _instruments(table: InstrumentTable, now: datetime) -> PreflightCheck:
     today = now.astimezone(IST).date()
     passed = table.loaded_on == today
-    detail = f"{len(table)} instruments, loaded for {table.loaded_on}" + ("" if passed else f", but today is {today}: load it again")
+    detail = f"{len(table)} instruments of {table.loaded_on}" + ("" if passed else f", but today is {today}: `shoal instruments refresh`")
     return PreflightCheck(name="instruments", passed=passed, detail=detail)

@@ -5,6 +5,5 @@ Verified against a local venue built from the vendor's documentation and its off
 
 from adapters.feeds.upstox.feed import UpstoxFeed
 from adapters.feeds.upstox.health import FeedHealth, FeedState
-from adapters.feeds.upstox.sessions import read_sessions
 
-__all__ = ["FeedHealth", "FeedState", "UpstoxFeed", "read_sessions"]
+__all__ = ["FeedHealth", "FeedState", "UpstoxFeed"]

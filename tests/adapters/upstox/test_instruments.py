@@ -92,6 +92,19 @@ def test_the_vendors_whole_file_of_a_day_is_read_without_two_contracts_of_one_na
     assert table.key("NSE:RELIANCE") == "NSE_EQ|INE002A01018"
     assert table.instrument("NSE:NIFTY26FEBFUT").tick_size == Decimal("0.10")
     assert table.instrument("NSE:NIFTY26FEBFUT").lot_size == 65
-    assert table.near_month_future("NSE:BANKNIFTY", date(2025, 12, 29)) == table.instrument("NSE:BANKNIFTY25DECFUT")
-    assert table.near_month_future("NSE:BANKNIFTY", date(2025, 12, 30)) == table.instrument("NSE:BANKNIFTY26JANFUT")
     assert table.expiries("NSE:NIFTY")[:3] == [date(2025, 12, 16), date(2025, 12, 23), date(2025, 12, 30)]
+
+
+def test_a_list_out_of_the_store_is_the_list_that_went_in_and_one_account_may_have_keys_of_its_own() -> None:
+    table = InstrumentTable([row()])
+    kept = InstrumentTable.of_listings(table.listings(), loaded_on=date(2025, 12, 11))
+    (listing,) = kept.listings()
+    name = listing.instrument.id
+    assert (kept.listings(), kept.expiries("NSE:BANKNIFTY"), kept.loaded_on) == (
+        table.listings(),
+        table.expiries("NSE:BANKNIFTY"),
+        date(2025, 12, 11),
+    )
+    own = kept.with_keys({name: "NSE_FO|77"})
+    assert (own.key(name), own.id_of("NSE_FO|77"), own.id_of(listing.key)) == ("NSE_FO|77", name, name)
+    assert (kept.key(name), kept.id_of("NSE_FO|77")) == (listing.key, None)

@@ -39,6 +39,14 @@ def vault_of(spec: RunSpec, servers: Servers) -> EncryptedVault:
     return EncryptedVault(servers.store, KeyFile(Path(spec.state) / VAULT_KEY))
 
 
+def check_packages(spec: RunSpec) -> None:
+    """Whether what the actors will import is there. Raises `AdapterUnavailable`: one line now, not an actor that cannot start."""
+    if settings_of(spec).feed == UPSTOX:
+        from adapters.upstox.messages import feed_response
+
+        feed_response()
+
+
 def live_brokers(settings: Settings) -> frozenset[str]:
     return frozenset() if settings.upstox is None else frozenset({UPSTOX})
 

@@ -28,23 +28,25 @@ class Ran(NamedTuple):
         return json.loads(self.out)
 
 
-async def shoal(*arguments: str, folder: Path, **environment: str) -> Ran:
+async def shoal(*arguments: str, folder: Path, told: str = "", **environment: str) -> Ran:
+    """`told` comes by standard input."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
         "from actors.cli import main; main()",
         *arguments,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=folder,
-        env=os.environ | NOWHERE | environment | {"PYTHONPATH": str(REPOSITORY)},
+        env=os.environ | NOWHERE | {"PYTHONPATH": str(REPOSITORY)} | environment,
     )
-    out, err = await process.communicate()
+    out, err = await process.communicate(told.encode())
     assert process.returncode is not None
     return Ran(process.returncode, out.decode(), err.decode())
 
 
-def shoal_here(*arguments: str, folder: Path, **environment: str) -> Ran:
+def shoal_here(*arguments: str, folder: Path, told: str = "", **environment: str) -> Ran:
     """The same without a process of its own: for the many ways of asking wrongly."""
     from actors.cli import main
 
@@ -52,6 +54,7 @@ def shoal_here(*arguments: str, folder: Path, **environment: str) -> Ran:
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.chdir(folder)
         patch.setattr(sys, "argv", ["shoal", *arguments])
+        patch.setattr(sys, "stdin", StringIO(told))
         for name, value in (NOWHERE | environment).items():
             patch.setenv(name, value)
         try:

@@ -167,13 +167,15 @@ def _vault(connection: Connection, state: Path | None) -> EncryptedVault:
 
 
 def key_file(state: Path | None) -> KeyFile:
-    """In the state folder of the running system: the key that its actors use."""
+    """In the state folder of the running system (`--state`, SHOAL_STATE, else the usual ones): the key that its actors use."""
+    import os
+
     from actors.live_services import VAULT_KEY
     from adapters.vault import KeyFile
-    from configs.running import read_running
+    from configs.running import DEFAULT_STATES, find_state
 
-    folder = state or Path(read_running(None).state or ".shoal")
-    return KeyFile(folder / VAULT_KEY)
+    named = Path(os.environ["SHOAL_STATE"]) if os.environ.get("SHOAL_STATE") else None
+    return KeyFile((state or named or find_state() or DEFAULT_STATES[0]) / VAULT_KEY)
 
 
 async def _rotate_master(connection: Connection, state: Path | None) -> int:

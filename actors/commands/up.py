@@ -44,10 +44,12 @@ def up(
     import signal
     import threading
 
+    from actors.live_services import check_packages
     from actors.system import System
 
     days = 1 if candles is not None or profile == "upstox-sim" else DAYS
     spec = run_spec(profile, state=state, candles=candles, session=session, seed=seed, speed=speed, wait_for_begin=False, days=days)
+    check_packages(spec)
     stop = threading.Event()
 
     def end(number: int, frame: object) -> None:

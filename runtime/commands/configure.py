@@ -153,14 +153,14 @@ def _check_account(config: SessionConfig, subscriptions: Iterable[Subscription],
     if config.broker == PAPER:
         live = sorted(catalogue.brokers - {PAPER})
         known = f"name one in `broker`: {', '.join(live)}" if live else "none is configured here, so only mode `paper` is available"
-        raise _Refused("mode", f"live needs a live broker; {known}", RejectReason.LIVE_UNAVAILABLE)
+        raise _Refused("mode", f"is live, which needs another broker than `paper`: {known}", RejectReason.LIVE_UNAVAILABLE)
     if config.credentials is None:
-        raise _Refused("credentials", "live needs `credentials` or an `access_token`")
+        raise _Refused("credentials", "is not set: live needs `credentials` (a name in the vault) or an `access_token`")
     if not config.live_confirmed:
-        raise _Refused("live_confirmed", "live sends real orders: say `live_confirmed: true` if that is what you want")
+        raise _Refused("live_confirmed", "is false: live sends real orders, say `live_confirmed: true` if that is what you want")
     missing = next((name for name in _LIVE_LIMITS if getattr(config.risk, name) is None), None)
     if missing is not None:
-        raise _Refused(f"risk.{missing}", f"live needs a limit here, and in {', '.join(_LIVE_LIMITS)}")
+        raise _Refused(f"risk.{missing}", f"is null: live needs a limit in each of {', '.join(_LIVE_LIMITS)}")
 
 
 _LIVE_LIMITS = ("max_daily_loss", "max_open_positions", "max_notional")

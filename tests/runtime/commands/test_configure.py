@@ -208,18 +208,42 @@ def test_what_does_not_exist_or_fit_here_is_refused_by_name(data: Mapping[str, A
 REAL: dict[str, Any] = {"live_confirmed": True, "risk": {"max_daily_loss": 1000, "max_open_positions": 1, "max_notional": 50000}}
 
 
-def test_live_needs_a_live_broker_and_its_credentials() -> None:
-    assert refused({"mode": "live"}, UPSTOX) == ("data.mode", RejectReason.LIVE_UNAVAILABLE)
-    assert refused({"mode": "live", "broker": "upstox"}, UPSTOX) == ("data.credentials", RejectReason.INVALID)
-    assert started({"mode": "live", "broker": "upstox", "credentials": "vault:7"} | REAL, UPSTOX).mode is Mode.LIVE
+LIVE = {"mode": "live", "broker": "upstox", "credentials": "vault:7"} | REAL
 
 
-def test_live_needs_a_word_of_confirmation_and_limits() -> None:
-    asked = {"mode": "live", "broker": "upstox", "credentials": "vault:7"}
-    assert refused(asked, UPSTOX) == ("data.live_confirmed", RejectReason.INVALID)
-    for name in ("max_daily_loss", "max_open_positions", "max_notional"):
-        risk = REAL["risk"] | {name: None}
-        assert refused(asked | REAL | {"risk": risk}, UPSTOX) == (f"data.risk.{name}", RejectReason.INVALID)
+@pytest.mark.parametrize(
+    ("missing", "field", "detail"),
+    [
+        ({"broker": "paper"}, "data.mode", "is live, which needs another broker than `paper`: name one in `broker`: upstox"),
+        ({"credentials": None}, "data.credentials", "is not set: live needs `credentials` (a name in the vault) or an `access_token`"),
+        ({"live_confirmed": False}, "data.live_confirmed", "is false: live sends real orders, say `live_confirmed: true`"),
+        *(
+            (
+                {"risk": REAL["risk"] | {name: None}},
+                f"data.risk.{name}",
+                "is null: live needs a limit in each of max_daily_loss, max_open_positions, max_notional",
+            )
+            for name in ("max_daily_loss", "max_open_positions", "max_notional")
+        ),
+    ],
+)
+def test_each_thing_that_live_needs_is_asked_for_by_name_with_what_it_is_and_what_it_should_be(
+    missing: dict[str, Any], field: str, detail: str
+) -> None:
+    assert started(LIVE, UPSTOX).mode is Mode.LIVE
+    parsed = StartTrading.model_validate_json(json.dumps({"action": "START_TRADING", "user_id": "123", "data": LIVE | missing}))
+    with pytest.raises(InvalidCommand) as error:
+        session_config(parsed, None, UPSTOX)
+    assert error.value.field == field
+    assert error.value.detail.startswith(detail)
+
+
+def test_live_has_no_notional_limit_unless_the_user_names_one() -> None:
+    """The defaults alone are not enough: a limit on the whole exposure has to be said."""
+    assert refused({"mode": "live", "broker": "upstox", "credentials": "vault:7", "live_confirmed": True}, UPSTOX) == (
+        "data.risk.max_notional",
+        RejectReason.INVALID,
+    )
 
 
 def test_an_update_changes_what_it_names_and_keeps_the_rest() -> None:

@@ -217,7 +217,7 @@ class UpstoxBroker:
             return await self._ledger.refresh(broker_order_id) and broker_order_id not in track.open_ids
         return True
 
-    async def _call_off(self, track: Track) -> bool:
+    async def _call_off(self, track: Track) -> Sequence[str] | None:
         await self._limiter.acquire()
         url = f"{self._client.endpoints.api}/v2/order/multi/cancel"
         try:
@@ -226,11 +226,11 @@ class UpstoxBroker:
             raise
         except BrokerRefused as error:
             logger.info("nothing to cancel under {}: {}", track.order.order_id, error)
-            return True
+            return []
         except (OutcomeUnknown, BrokerUnavailable) as error:
             logger.info("order {} could not be called off: {}", track.order.order_id, error)
-            return False
-        return not parse(data, Placed).order_ids
+            return None
+        return parse(data, Placed).order_ids
 
     async def _confirm_refusal(self, track: Track, error: BrokerRefused) -> None:
         """A no to a new order is believed when the order book agrees: gateways have refused orders that the exchange then had."""

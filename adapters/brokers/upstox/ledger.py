@@ -35,9 +35,9 @@ class OrderLedger:
         monotonic: Callable[[], float],
         emit: Callable[[OrderEvent], None],
         on_accepted: Callable[[Track], None],
-        call_off: Callable[[Track], Awaitable[bool]],
+        call_off: Callable[[Track], Awaitable[Sequence[str] | None]],
     ) -> None:
-        """`call_off` asks the broker to cancel whatever carries the order's tag; whether there was nothing."""
+        """`call_off` has the broker cancel whatever carries the order's tag: its ids there, none for nothing, None for no answer."""
         self._books, self._table, self._settings = books, table, settings
         self._now, self._monotonic, self._emit, self._on_accepted = now, monotonic, emit, on_accepted
         self._call_off = call_off
@@ -183,9 +183,19 @@ class OrderLedger:
             trades, positions = await self._books.trades(), await self._books.positions()
             for track in ripe:
                 proved = explains_everything(self._table.key(track.order.instrument.id), rows, trades, positions)
-                if proved and (not track.order.reduce_only or await self._call_off(track)) and not track.rows:
+                if proved and (not track.order.reduce_only or await self._is_nowhere(track)) and not track.rows:
                     track.gone()
                     self._emit(OrderAbsent(ts=self._now(), order_id=track.order.order_id))
+
+    async def _is_nowhere(self, track: Track) -> bool:
+        """Whether the broker has nothing to cancel under the order's tag. What it has is being cancelled; its rows will tell how that ended."""
+        found = await self._call_off(track)
+        if found:
+            track.cancel_wanted = True
+            track.known_as(found)
+            self._order_ids.update(dict.fromkeys(found, track.order.order_id))
+            self._accept(track)
+        return found is not None and not found
 
     def _patience(self, track: Track) -> float:
         """Seconds for which the order may still turn up."""

@@ -47,10 +47,14 @@ class Track:
         self.cancel_wanted = True
 
     def named(self, broker_order_ids: Iterable[str]) -> None:
-        """The broker's answer to placing it."""
+        """The broker's answer to placing it: all of its slices."""
+        self.known_as(broker_order_ids)
+        self.complete = True
+
+    def known_as(self, broker_order_ids: Iterable[str]) -> None:
+        """Some of its slices have these ids."""
         for broker_order_id in broker_order_ids:
             self.rows.setdefault(broker_order_id, None)
-        self.complete = True
 
     def take(self, row: OrderRow) -> bool:
         """Take in a row of the order; False when it is old news."""

@@ -126,3 +126,13 @@ def test_any_order_of_updates_with_any_repeats_gives_the_same_fills(permutation:
     assert sum(fill.quantity for fill in done) == 60
     assert sum(fill.quantity * fill.price for fill in done) == 15 * (101 + 102 + 103 + 104)
     assert len({fill.fill_id for fill in done}) == len(done)
+
+
+def test_slices_known_by_a_cancel_of_theirs_need_not_be_all_of_the_order() -> None:
+    track = Track(order())  # 60 units, in two slices; the other one is filled
+    track.known_as(["1"])
+    track.take(row("cancelled", name="1", quantity=30))
+    assert not track.is_over
+    track.take(row("complete", 30, name="2", quantity=30))
+    assert track.is_over
+    assert track.filled == 30

@@ -247,6 +247,7 @@ def _connect(state: Path, address: str | None) -> str:
     Raises:
         ServerUnavailable: it cannot be reached or started.
     """
+    _hear_ray()
     local: dict[str, Any] = {}
     if address is None:
         _keep_to_loopback()
@@ -257,6 +258,19 @@ def _connect(state: Path, address: str | None) -> str:
     except (ConnectionError, RuntimeError) as error:
         raise ServerUnavailable(f"Ray at {address or 'this machine'} cannot be reached or started: {error}") from error
     return str(context.address_info["address"])
+
+
+def _hear_ray() -> None:
+    """What Ray prints on a driver's standard output (many workers started, one has died) goes into the log: standard output is ours."""
+    from loguru import logger
+    from ray._private import worker
+
+    def note(data: dict[str, Any], *, ignore_prefix: bool = False) -> None:
+        del ignore_prefix
+        for line in data["lines"]:
+            logger.debug("Ray: {}", line)
+
+    worker.print_to_stdstream = note
 
 
 def _keep_to_loopback() -> None:

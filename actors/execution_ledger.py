@@ -8,7 +8,7 @@ the stream itself takes each signal once, and from the holder of the newest toke
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -50,8 +50,9 @@ class ExecutionLedger:
                 logger.warning("signal {} was decided but not sent: sending it now", execution["_id"])
                 await self._send(SignalMessage(signal=msgspec.convert(document, Signal, strict=False), closed_at_ns=0))
 
-    async def execute(self, message: SignalMessage) -> bool:
-        """Make a decision durable and send it. False when that was done before, or the store is away: it is tried again by `run`.
+    async def execute(self, messages: Sequence[SignalMessage]) -> list[Signal]:
+        """Make decisions durable, all at once, and send them in their order. Returns those that nobody had made before; when the
+        store is away none, and `run` tries again.
 
         Raises:
             LeaseLost: another process decides now.
@@ -59,12 +60,13 @@ class ExecutionLedger:
         if not self._withheld:
             try:
                 async with asyncio.timeout(STORE_SECONDS_MAX):
-                    return await self._execute(message)
+                    return await self._execute(messages)
             except (TimeoutError, ServerUnavailable) as error:
-                logger.error("signal {} is withheld until it can be made durable: {}", message.signal.signal_id, error or "no answer")
-        self._withheld.append(message)
+                names = ", ".join(message.signal.signal_id for message in messages)
+                logger.error("signals are withheld until they can be made durable: {}: {}", names, error or "no answer")
+        self._withheld += messages
         self._news.set()
-        return False
+        return []
 
     async def note_failure(self, failure: StrategyFailed) -> None:
         """A strategy raised an error on a candle: that is its execution."""
@@ -78,21 +80,30 @@ class ExecutionLedger:
             await self._news.wait()
             self._news.clear()
             try:
-                while self._withheld:
-                    await self._execute(self._withheld[0])
-                    del self._withheld[0]
-                await self._write_notes()
+                await self.settled()
             except ServerUnavailable as error:
                 logger.warning("{} signals and {} notes wait for a server: {}", len(self._withheld), len(self._to_note), error)
                 await self._clock.sleep(_RETRY_SECONDS)
                 self._news.set()
 
     async def settled(self) -> None:
-        """Write the notes that are left, at the end of a run."""
+        """Send what was withheld and write the notes that are left. May be called while `run` is at it: both do no harm."""
+        while self._withheld:
+            message = self._withheld[0]
+            await self._execute([message])
+            if self._withheld[:1] == [message]:
+                del self._withheld[0]
         await self._write_notes()
 
-    async def _execute(self, message: SignalMessage) -> bool:
-        signal = message.signal
+    async def _execute(self, messages: Sequence[SignalMessage]) -> list[Signal]:
+        recorded = await asyncio.gather(*(self._record(message.signal) for message in messages))
+        for message, (is_due, _) in zip(messages, recorded, strict=True):
+            if is_due:
+                await self._send(message)
+        return [message.signal for message, (is_due, is_new) in zip(messages, recorded, strict=True) if is_due and is_new]
+
+    async def _record(self, signal: Signal) -> tuple[bool, bool]:
+        """Whether it is still to be sent, and whether the signal is new."""
         execution = {
             "strategy_key": signal.strategy_key,
             "candle_time": signal.candle_time,
@@ -108,9 +119,8 @@ class ExecutionLedger:
         if not first:
             earlier = await self._store.get("executions", signal.signal_id)
             if earlier is not None and earlier["state"] == PUBLISHED:
-                return False
-        await self._send(message)
-        return is_new
+                return False, False
+        return True, is_new
 
     async def _send(self, message: SignalMessage) -> None:
         lease, signal_id = self._lease, message.signal.signal_id

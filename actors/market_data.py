@@ -291,29 +291,26 @@ class MarketData:
     async def _decide_on(self, book: InstrumentBook, frame: Candle, volume: float | None, noticed_at_ns: int) -> None:
         if frame.timeframe is not Timeframe.M1:
             self._recorder.put(frame)
-        sent = False
-        for outcome in self._signals.on_candle(frame, book.context(frame, volume, self._quotes)):
-            match outcome:
-                case Signal():
-                    await self._send_signal(outcome, noticed_at_ns)
-                    sent = True
-                case StrategyFailed():
-                    await note_failure(self._store, outcome)
-                    await self._ledger.note_failure(outcome)
-        if sent:
-            await self._publish(())
+        outcomes = self._signals.on_candle(frame, book.context(frame, volume, self._quotes))
+        signals = [outcome for outcome in outcomes if isinstance(outcome, Signal)]
+        if signals:
+            await self._send_signals(signals, noticed_at_ns)
+        for outcome in outcomes:
+            if isinstance(outcome, StrategyFailed):
+                await note_failure(self._store, outcome)
+                await self._ledger.note_failure(outcome)
 
-    async def _send_signal(self, signal: Signal, noticed_at_ns: int) -> None:
-        """Sent again after a crash it is the same signal, by its id."""
-        if await self._ledger.execute(SignalMessage(signal=signal, closed_at_ns=noticed_at_ns)):
+    async def _send_signals(self, signals: Sequence[Signal], noticed_at_ns: int) -> None:
+        """Sent again after a crash they are the same signals, by their ids."""
+        for signal in await self._ledger.execute([SignalMessage(signal=signal, closed_at_ns=noticed_at_ns) for signal in signals]):
             self.statistics.signals += 1
             by_rule = self.statistics.signals_by_rule
             by_rule[signal.rule] = by_rule.get(signal.rule, 0) + 1
+        await self._publish(())
 
     async def _send_inbound(self, signal: Signal) -> None:
         """One that another program published: it is in the store already."""
-        await self._send_signal(signal, time.time_ns())
-        await self._publish(())
+        await self._send_signals([signal], time.time_ns())
 
     async def _follow_strikes(self) -> None:
         """Subscribe the strikes around the money, drop those that nobody holds."""

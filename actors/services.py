@@ -1,4 +1,7 @@
-"""How each actor is put together from settings and servers. The same in a Ray actor and in a test's own process."""
+"""How each actor is put together from settings and servers. The same in a Ray actor and in a test's own process.
+
+Each imports what it runs itself: a host that was killed is back sooner without what only the supervisor or the market needs.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from actors.market_data import MarketData
 from actors.market_recorder import TicksKept
-from actors.option_chain import OptionChainPoller
 from actors.order_ledger import OrderLedger
 from actors.placement import Placer
 from actors.process import prepare_for_many
-from actors.supervisor import Supervisor
 from actors.trader_host import TraderHost
 from adapters.clock import WallClock
 from adapters.local_log import LocalLog
@@ -24,10 +24,7 @@ from adapters.mongo import MongoJournal, MongoStore
 from adapters.redis_bus import RedisBus
 from configs.running import read_running
 from runtime import channels
-from runtime.commands import Catalogue
 from runtime.market import Candle, InstrumentId
-from runtime.signal_engine import SignalEngine
-from strategies import REGISTRY, create
 
 if TYPE_CHECKING:
     from adapters.simulated import SimulatedVenue, SimulationConfig
@@ -126,6 +123,9 @@ async def serve_trader_host(spec: RunSpec, host_id: str, ready: Ready) -> None:
 
 async def serve_supervisor(spec: RunSpec, placer: Placer, ready: Ready) -> None:
     from actors.live_services import live_brokers, settings_of, vault_of
+    from actors.supervisor import Supervisor
+    from runtime.commands import Catalogue
+    from strategies import REGISTRY, create
 
     servers, settings = Servers(spec), settings_of(spec)
     brokers = live_brokers(settings) | {"paper"}
@@ -147,12 +147,15 @@ async def serve_supervisor(spec: RunSpec, placer: Placer, ready: Ready) -> None:
 
 async def serve_market_data(spec: RunSpec, ready: Ready) -> None:
     from actors.live_services import serve_upstox_market_data, settings_of
+    from actors.market_data import MarketData
     from actors.market_progress import MarketProgress
 
     if settings_of(spec).feed == "upstox":
         await serve_upstox_market_data(spec, ready)
         return
     from adapters.simulated import FreePacer, ScaledPacer, SimulatedFeed, SimulatedInstrumentMaster
+    from runtime.signal_engine import SignalEngine
+    from strategies import create
 
     servers, clock, venue = Servers(spec), WallClock(), build_venue(spec)
     progress = await servers.bus.get_key(channels.CLOCK)
@@ -178,6 +181,7 @@ async def serve_market_data(spec: RunSpec, ready: Ready) -> None:
 
 async def serve_option_chain(spec: RunSpec, ready: Ready) -> None:
     from actors.live_services import serve_upstox_option_chain, settings_of
+    from actors.option_chain import OptionChainPoller
     from adapters.simulated import SimulatedOptionChainSource
 
     if settings_of(spec).feed == "upstox":

@@ -32,8 +32,9 @@ COLLECTIONS: dict[str, Sequence[Index]] = {
     "signals": [Index(["strategy_key", "-ts"])],
     "executions": [Index(["state", "ts"]), Index(["strategy_key", "-candle_time"]), Index(["ts"], keep=timedelta(days=30))],  # signal
     "execution_logs": [Index(["user_id", "-ts"]), Index(["signal_id"])],
-    "orders": [Index(["user_id", "-ts"]), Index(["user_id", "status"]), Index(["broker_order_id"])],
-    "order_logs": [Index(["order_id"]), Index(["user_id", "-ts"])],
+    # Each of these takes a share of every signal to every user: only what people look for, a user's by way of his newest.
+    "orders": [Index(["user_id", "-ts"]), Index(["broker_order_id"])],
+    "order_logs": [Index(["order_id"])],
     "trades": [Index(["user_id", "-ts"])],
     "positions": [Index(["user_id", "status"])],
     "instruments": [Index(["underlying", "expiry", "strike"])],  # canonical symbol

@@ -52,7 +52,6 @@ def demo(
     """
     import json
     import sys
-    from contextlib import redirect_stdout
 
     from rich.console import Console
 
@@ -64,7 +63,7 @@ def demo(
     system = System(spec)
     console = Console(stderr=True)
     view = _View(console, spec)
-    with view, redirect_stdout(sys.stderr):  # Ray says things on standard output, which may be for the figures alone
+    with view:
         result = run_demo(system, users, on_stage=view.stage, on_progress=view.progress)
     text = json.dumps(result, indent=2)
     if str(out) == "-":

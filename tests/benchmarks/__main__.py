@@ -11,7 +11,22 @@ import subprocess
 import sys
 from typing import Any
 
-NAMES = ("candles", "triggers", "venue", "upstox", "virtual_day", "storage", "bus", "latency", "halt", "poisoned", "scale", "boot", "day")
+NAMES = (
+    "candles",
+    "triggers",
+    "venue",
+    "upstox",
+    "virtual_day",
+    "storage",
+    "bus",
+    "latency",
+    "candle_close",
+    "halt",
+    "poisoned",
+    "scale",
+    "boot",
+    "day",
+)
 SECONDS_MAX = 1_800
 
 

@@ -1,13 +1,14 @@
 """Processes around a benchmark's hosts: `python -m tests.benchmarks.control_plane STATE DATABASE NAME`.
 
 NAME is `supervisor`; or `flood`, which publishes one user's commands without end; or a host, whose desks note every order in a
-ledger, and whose live broker never answers.
+ledger, and whose live broker does not answer, or refuses the key.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -26,14 +27,20 @@ from adapters.clock import WallClock
 from configs.logging import configure_logging
 from configs.running import read_running
 from runtime import channels
-from runtime.events import EngineInput
-from runtime.orders import Order
+from runtime.errors import InternalError
+from runtime.events import EngineInput, SuspendSession
+from runtime.orders import Order, OrderRejected, OrderUnknown
 
 MODULE = "tests.benchmarks.control_plane"
 SUPERVISOR, FLOOD = "supervisor", "flood"
 PACKED_HOSTS = 2
 FLOODED = "user-000000"
-FLOOD_PER_SECOND, FLOOD_BATCH = 1_000, 20
+FLOOD_PER_SECOND, FLOOD_BATCH = 10_000, 200
+FLOOD_NICENESS = 19
+"""The flooder is a program of somebody else, on another machine: here it has what processor time the runtime leaves."""
+HANGS_SECONDS = 30.0
+REVOKED = "revoked"
+"""Credentials of a user whose key the broker refuses."""
 
 
 class Nowhere:
@@ -44,28 +51,49 @@ class Nowhere:
     async def remove(self, host_id: str) -> None: ...
 
 
-class Hung:
-    """A live desk whose broker takes every request and never answers: the request's task waits for ever."""
+class BadBroker:
+    """A live desk whose broker refuses whoever's key is revoked, and takes every request of the others and does not answer for
+    30 seconds, as many of them as there are.
+    """
 
     def __init__(self) -> None:
-        self._requests: list[asyncio.Task[bool]] = []
+        self._deliver: Callable[[str, EngineInput], None] = _nowhere
+        self._revoked: set[str] = set()
+        self._requests: set[asyncio.Task[None]] = set()
+
+    def attach(self, deliver: Callable[[str, EngineInput], None], now: Callable[[], datetime]) -> None:
+        del now
+        self._deliver = deliver
+
+    def follow(self, trader: UserTrader) -> None:
+        if trader.state.config.credentials == REVOKED:
+            self._revoked.add(trader.user_id)
 
     def submit(self, order: Order, ts: datetime) -> None:
-        del order, ts
-        self._requests.append(asyncio.create_task(asyncio.Event().wait()))
+        if order.user_id in self._revoked:
+            self._deliver(order.user_id, OrderRejected(ts=ts, order_id=order.order_id, reason="session_expired: log in again"))
+            self._deliver(order.user_id, SuspendSession(ts=ts, reason="the broker refuses the key"))
+            return
+        request = asyncio.create_task(self._unanswered(order, ts))
+        self._requests.add(request)
+        request.add_done_callback(self._requests.discard)
 
     def cancel(self, order: Order, ts: datetime) -> None:
-        self.submit(order, ts)
+        """Nothing of his was ever accepted."""
 
-    def attach(self, deliver: Callable[[str, EngineInput], None], now: Callable[[], datetime]) -> None: ...
-
-    def follow(self, trader: UserTrader) -> None: ...
+    async def _unanswered(self, order: Order, ts: datetime) -> None:
+        await asyncio.sleep(HANGS_SECONDS)
+        self._deliver(order.user_id, OrderUnknown(ts=ts, order_id=order.order_id, reason=f"no answer in {HANGS_SECONDS:g} s"))
 
     def call_off(self, forbids: Callable[[str, str], bool]) -> None: ...
 
     def dismiss(self, user_id: str) -> None: ...
 
     async def close(self) -> None: ...
+
+
+def _nowhere(user_id: str, event: EngineInput) -> None:
+    raise InternalError(f"{type(event).__name__} of {user_id} before the desk was attached")
 
 
 def ledger(state: Path) -> Path:
@@ -78,14 +106,17 @@ def ready() -> None:
 
 
 def flood(redis_url: str) -> None:
+    os.nice(FLOOD_NICENESS)
     redis = Redis.from_url(redis_url)
     ready()
     begun, sent = time.monotonic(), 0
     while True:
+        batch = redis.pipeline(transaction=False)
         for _ in range(FLOOD_BATCH):
             action = ("PAUSE_TRADING", "RESUME_TRADING")[sent % 2]
-            redis.publish(channels.COMMANDS, json.dumps({"action": action, "user_id": FLOODED, "command_id": f"flood-{sent}"}))
+            batch.publish(channels.COMMANDS, json.dumps({"action": action, "user_id": FLOODED, "command_id": f"flood-{sent}"}))
             sent += 1
+        batch.execute()
         time.sleep(max(0.0, begun + sent / FLOOD_PER_SECOND - time.monotonic()))
 
 
@@ -98,7 +129,7 @@ async def host(spec: RunSpec, host_id: str) -> None:
         store=servers.store,
         clock=WallClock(),
         heartbeat=spec.heartbeat,
-        live=Hung(),
+        live=BadBroker(),
         ledger=OrderLedger(ledger(Path(spec.state)) / f"{host_id}.jsonl"),
     )
     async with asyncio.TaskGroup() as tasks:

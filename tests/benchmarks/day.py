@@ -6,10 +6,8 @@ It is what `shoal demo` runs: real Valkey and mongod, Ray actors, users started 
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import time
-from contextlib import redirect_stdout
 from typing import Any, cast
 
 from actors.demo import run_demo
@@ -23,7 +21,7 @@ GOAL_SECONDS = {"p99": 90.0}
 
 def play() -> tuple[float, dict[str, Any]]:
     cores = os.cpu_count() or 1
-    with tempfile.TemporaryDirectory() as state, redirect_stdout(sys.stderr):  # Ray's warnings go to standard output
+    with tempfile.TemporaryDirectory() as state:
         spec = RunSpec(state=state, speed=None, wait_for_begin=True, packed_hosts=cores, dedicated_max=8 * cores)
         begun = time.perf_counter()
         result = run_demo(System(spec), USERS, on_stage=lambda _: None, on_progress=lambda _day, _market: None)

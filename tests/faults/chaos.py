@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
 import random
 import sys
@@ -54,8 +52,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
     options = parser.parse_args()
     configure_logging(level="ERROR")
-    ray_talks = contextlib.redirect_stdout(io.StringIO())  # of every process that dies: they are meant to
-    with tempfile.TemporaryDirectory(prefix="shoal-chaos-", ignore_cleanup_errors=True) as state, ray_talks:
+    with tempfile.TemporaryDirectory(prefix="shoal-chaos-", ignore_cleanup_errors=True) as state:
         report = chaos(Path(state), kills=options.kills, users=traders(options.users), seed=options.seed)
     lines = [f"{name:24}{value}" for name, value in report.items()]
     print(json.dumps(report, indent=2) if options.json else "\n".join(lines))  # noqa: T201 - a program's output

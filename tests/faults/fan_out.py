@@ -7,8 +7,6 @@ accepted entry per signal.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
 import random
 import sys
@@ -50,8 +48,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
     options = parser.parse_args()
     configure_logging(level="ERROR")
-    ray_talks = contextlib.redirect_stdout(io.StringIO())  # of every process that dies: they are meant to
-    with tempfile.TemporaryDirectory(prefix="shoal-fan-out-", ignore_cleanup_errors=True) as state, ray_talks:
+    with tempfile.TemporaryDirectory(prefix="shoal-fan-out-", ignore_cleanup_errors=True) as state:
         report = fan_out(Path(state), kills=options.kills, users=options.users, seed=options.seed)
     lines = [f"{name:24}{value}" for name, value in report.items()]
     print(json.dumps(report, indent=2) if options.json else "\n".join(lines))  # noqa: T201 - a program's output
@@ -72,9 +69,13 @@ def fan_out(state: Path, *, kills: int, users: int, seed: int) -> dict[str, obje
         signals = [_published(outside, number, names, killer, chance, targets) for number in range(kills)]
         outside.close()
     missing, doubled = compare(read_ledger(ledger), names, signals)
+    seconds: defaultdict[str, list[float]] = defaultdict(list)
+    for kill in killer.kills:
+        seconds[kill.target].append(kill.seconds)
     return {
         "kills": dict(Counter(kill.target for kill in killer.kills)),
         "seconds_to_work": percentiles([kill.seconds for kill in killer.kills]),
+        "seconds_to_work_of": {target: percentiles(found) for target, found in sorted(seconds.items())},
         "users": users,
         "signals": len(signals),
         "entries": users * len(signals),

@@ -24,7 +24,9 @@ class Kind(StrEnum):
 UsersOption = Annotated[
     list[int] | None, typer.Option("--users", min=1, max=100_000, help="How many; repeat it for a curve. [default: 1000]")
 ]
-SignalsOption = Annotated[int | None, typer.Option("--signals", min=1, max=1_000, help="Signals or ticks measured, or cold starts.")]
+SignalsOption = Annotated[
+    int | None, typer.Option("--signals", min=1, max=1_000, help="Signals or ticks measured, or runs of cold-start and memory.")
+]
 PlotOption = Annotated[
     Path | None, typer.Option("--plot", metavar="FILE.svg", help="Draw the cost per user of fan-out by number of users.")
 ]
@@ -111,6 +113,7 @@ def _work(
 ) -> Coroutine[Any, Any, dict[str, Any]]:
     from actors.bench.cold_start import RUNS, cold_start
     from actors.bench.fan_out import SIGNALS, fan_out
+    from actors.bench.memory import RUNS as MEMORY_RUNS
     from actors.bench.memory import memory
     from actors.bench.ticks import TICKS, ticks
 
@@ -122,7 +125,7 @@ def _work(
         case Kind.COLD_START:
             return cold_start(users, runs=count or RUNS, on_progress=on_progress)
         case _:
-            return memory(users, on_progress=on_progress)
+            return memory(users, runs=count or MEMORY_RUNS, on_progress=on_progress)
 
 
 def _print(results: Mapping[Kind, list[dict[str, Any]]]) -> None:

@@ -18,8 +18,10 @@ from runtime.ports import Bus, Clock, Subscription
 
 WAITING_MAX = 1_000
 """Commands of one user that may wait; what comes on top is answered `overloaded`."""
-BURST, PER_SECOND = 200, 50.0
-"""A user's commands are taken at this rate after this burst: a flood costs the others one command of it in every round."""
+BURST, PER_SECOND, PLATFORM_PER_SECOND = 200, 20.0, 50.0
+"""A user's commands are taken at this rate after this burst, those that name no user (signals of other programs) at the platform's: a
+flood costs the others one command of it in every round, and what the hosts and servers do for each.
+"""
 LANES_KEPT = 20_000
 _WAIT_SECONDS_MIN = 0.001
 _LONGEST_USER_ID = 64
@@ -48,9 +50,10 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
 
 class _Lane:
-    __slots__ = ("allowance", "first_refused", "refused", "seen_at", "waiting")
+    __slots__ = ("allowance", "first_refused", "per_second", "refused", "seen_at", "waiting")
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, per_second: float) -> None:
+        self.per_second = per_second
         self.waiting: deque[Arrival] = deque()
         self.allowance, self.seen_at = float(BURST), now
         self.refused = 0
@@ -58,9 +61,9 @@ class _Lane:
 
     def ready_in(self, now: float) -> float:
         """Seconds until its next command may be taken."""
-        self.allowance = min(BURST, self.allowance + (now - self.seen_at) * PER_SECOND)
+        self.allowance = min(BURST, self.allowance + (now - self.seen_at) * self.per_second)
         self.seen_at = now
-        return 0.0 if self.allowance >= 1.0 else max((1.0 - self.allowance) / PER_SECOND, _WAIT_SECONDS_MIN)
+        return 0.0 if self.allowance >= 1.0 else max((1.0 - self.allowance) / self.per_second, _WAIT_SECONDS_MIN)
 
     def take(self) -> Arrival:
         self.allowance -= 1.0
@@ -116,7 +119,7 @@ class Intake:
         lane = self._lanes.get(user_id)
         if lane is None:
             self._forget_idle_lanes()
-            lane = self._lanes[user_id] = _Lane(self._now())
+            lane = self._lanes[user_id] = _Lane(self._now(), PER_SECOND if user_id else PLATFORM_PER_SECOND)
         if len(lane.waiting) >= WAITING_MAX:
             await self._refuse(lane, arrival)
             return

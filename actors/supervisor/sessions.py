@@ -75,7 +75,8 @@ class Sessions:
         await self._store.upsert("sessions", {user_id: session})
         self._put(user_id, placement, config)
         await self.want_strategies()
-        await self._placer.ensure(placement)
+        if placement.host_id not in self.packed:  # those run since `restore`: ten thousand starts need not ask for each
+            await self._placer.ensure(placement)
 
     async def release_stopped(self, busy: Iterable[str]) -> None:
         """Forget sessions whose traders are idle, and end the processes that were theirs alone."""

@@ -58,7 +58,7 @@ async def measure(users: int) -> tuple[list[Figure], dict[str, Any]]:
         ),
         figure(f"{users:,} users: tick to stop order, p99 over orders", "ms", [tick["order_ms"]["p99"]], goal=against("stopped", users)),
         figure(f"{users:,} users: cold start", "s", results["cold-start"]["seconds_of_each"], goal=against("started", users)),
-        figure(f"{users:,} users: memory a user", "kB", [results["memory"]["kb_per_user"]], goal=against("kb", users)),
+        figure(f"{users:,} users: memory a user", "kB", results["memory"]["kb_per_user_of_each"], goal=against("kb", users)),
     ], results
 
 

@@ -41,6 +41,45 @@ def settings(protection: Protection = PLAIN) -> SessionConfig:
     return config(protection=protection, risk=RiskLimits(max_daily_loss=None))
 
 
+class HostProcess:
+    """One process of the host, on a machine of its own: `folder` holds its local logs and its desk's ledger."""
+
+    def __init__(self, folder: Path, *, redis_url: str, mongodb_url: str) -> None:
+        self.folder = folder
+        self.told: list[str] = []
+        """What it has logged."""
+        command = [sys.executable, "-m", "tests.faults.host_process", str(folder), HOST]
+        environment = os.environ | {"REDIS_URL": redis_url, "MONGODB_URL": mongodb_url}
+        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        # By a pipe, since the size of its files may be limited.
+        self._listener = threading.Thread(target=self._listen, args=(self.process.stderr,), daemon=True)
+        self._listener.start()
+
+    def _listen(self, lines: IO[str]) -> None:
+        with lines:
+            self.told += lines
+
+    @property
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def limit_files(self, bytes_max: int) -> None:
+        """No file of it grows beyond this: its disk is full."""
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (bytes_max, resource.RLIM_INFINITY))
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._listener.join()
+
+    def sent(self, leg: Leg | None = None) -> list[Accepted]:
+        """The desk's own ledger, which is no journal."""
+        return [line for line in read_ledger(self.folder / "ledger") if leg is None or line.leg == leg]
+
+    def logs(self) -> list[Path]:
+        return sorted((self.folder / LOCAL_LOGS).glob("*"))
+
+
 class AwayStage:
     """`valkey` and `mongod` are processes of the test; `redis_url` and `mongodb_url`, where the host looks for them, may be others."""
 
@@ -48,12 +87,10 @@ class AwayStage:
         self, state: Path, *, valkey: ServerProcess, mongod: ServerProcess, redis_url: str | None = None, mongodb_url: str | None = None
     ) -> None:
         self.state, self.valkey, self.mongod = state, valkey, mongod
-        self._urls = {"REDIS_URL": redis_url or valkey.url, "MONGODB_URL": mongodb_url or mongod.url}
+        self._redis_url, self._mongodb_url = redis_url or valkey.url, mongodb_url or mongod.url
         self.bus = RedisBus(valkey.url, patience_seconds=SECONDS_MAX)
         self.store, self.journal = MongoStore(mongod.url), MongoJournal(mongod.url)
-        self.host: subprocess.Popen[str] | None = None
-        self.told: list[str] = []
-        """What hosts have logged."""
+        self._hosts: list[HostProcess] = []
         self._seq, self._signals_id, self._opened = 0, "0", 0
         self._now = at("10:00")
         self._open_at: float | None = None
@@ -73,27 +110,19 @@ class AwayStage:
         await self.enter()
         await self.hears(EventType.POSITION_OPENED)
 
-    def start_host(self) -> None:
-        command = [sys.executable, "-m", "tests.faults.host_process", str(self.state), HOST]
-        self.host = subprocess.Popen(command, env=os.environ | self._urls, stderr=subprocess.PIPE, text=True)
-        # By a pipe, since the size of its files may be limited.
-        self._listener = threading.Thread(target=self._listen, args=(self.host.stderr,), daemon=True)
-        self._listener.start()
+    def start_host(self) -> HostProcess:
+        """The host, or after its death its successor on the same machine."""
+        self._hosts.append(HostProcess(self.state / "machine", redis_url=self._redis_url, mongodb_url=self._mongodb_url))
+        return self._hosts[-1]
 
-    def _listen(self, lines: IO[str]) -> None:
-        with lines:
-            self.told += lines
+    def start_elsewhere(self) -> HostProcess:
+        """The host as its cluster starts it on another machine, whose network is whole."""
+        self._hosts.append(HostProcess(self.state / "elsewhere", redis_url=self.valkey.url, mongodb_url=self.mongod.url))
+        return self._hosts[-1]
 
-    def limit_files(self, bytes_max: int) -> None:
-        """No file of the running host grows beyond this: its disk is full."""
-        assert self.host is not None
-        resource.prlimit(self.host.pid, resource.RLIMIT_FSIZE, (bytes_max, resource.RLIM_INFINITY))
-
-    def kill_host(self) -> None:
-        assert self.host is not None
-        self.host.kill()
-        self.host.wait()
-        self._listener.join()
+    @property
+    def host(self) -> HostProcess:
+        return self._hosts[0]
 
     def kill(self, server: ServerProcess) -> None:
         assert server.pid is not None
@@ -105,8 +134,8 @@ class AwayStage:
         await asyncio.to_thread(server.restart)
 
     async def close(self) -> None:
-        if self.host is not None and self.host.poll() is None:
-            self.kill_host()
+        for host in self._hosts:
+            host.kill()
         await self.bus.close()
         await self.store.close()
         await self.journal.close()
@@ -155,23 +184,25 @@ class AwayStage:
                 while not await holds():  # noqa: ASYNC110 - other processes make it hold
                     await asyncio.sleep(0.05)
         except TimeoutError:
-            raise AssertionError(f"waited in vain for {what}: {''.join(self.told[-20:])}") from None
+            raise AssertionError(f"waited in vain for {what}: {[line for host in self._hosts for line in host.told[-9:]]}") from None
 
     def sent(self, leg: Leg | None = None) -> list[Accepted]:
-        """The desk's own ledger, which is no journal."""
-        return [line for line in read_ledger(self.state / "ledger") if leg is None or line.leg == leg]
-
-    def logs(self) -> list[Path]:
-        return sorted((self.state / LOCAL_LOGS).glob("*"))
+        """By all desks together."""
+        folders = dict.fromkeys(host.folder for host in self._hosts)
+        return [line for folder in folders for line in read_ledger(folder / "ledger") if leg is None or line.leg == leg]
 
     async def journaled(self) -> list[JournalRecord]:
         return [record async for record in self.journal.read(USER)]
 
+    async def _all_is_heard(self) -> bool:
+        texts = [text for record in await self.journaled() for text in record.events]
+        return texts == [encode(event).decode() for event in await self.events()]
+
     async def books_agree(self) -> None:
         """No number and no seq is missing, every event that was heard is journaled and no other, no order was sent twice."""
+        await self.until(self._all_is_heard, "the events to be those of the journal")
         records, heard = await self.journaled(), await self.events()
         assert [record.number for record in records] == list(range(1, len(records) + 1))
-        assert [text for record in records for text in record.events] == [encode(event).decode() for event in heard]
         assert [event.seq for event in heard] == list(range(1, len(heard) + 1))
         ids = [line.order_id for line in self.sent()]
         assert len(ids) == len(set(ids)), ids

@@ -1,4 +1,4 @@
-"""One trader host in this process, as a cluster would run it: `python -m tests.faults.host_process STATE HOST`."""
+"""One trader host in this process, as a cluster would run it: `python -m tests.faults.host_process FOLDER HOST`."""
 
 from __future__ import annotations
 

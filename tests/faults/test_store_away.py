@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from adapters.embedded.mongod import MongodProgram
 from adapters.embedded.process import ServerProcess
-from adapters.embedded.valkey import ValkeyProgram
 from runtime.events import EventType
 from runtime.orders import Leg
 from runtime.session import ExitMode, Protection
@@ -19,23 +17,6 @@ from tests.faults.away_stage import HIGH, LOW, AwayStage, reasons
 pytestmark = pytest.mark.slow  # each boots servers of its own
 
 STORE_AWAY = "the store of the journal is away"
-
-
-@pytest.fixture
-def mongod(tmp_path: Path) -> Iterator[ServerProcess]:
-    """One that stays dead when it is killed."""
-    server = ServerProcess(MongodProgram(tmp_path / "mongodb"))
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def valkey(tmp_path: Path) -> Iterator[ServerProcess]:
-    server = ServerProcess(ValkeyProgram(tmp_path / "valkey"))
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture
@@ -57,11 +38,11 @@ async def test_a_stop_that_is_touched_while_mongod_is_dead_closes_the_position_o
     assert [line.leg for line in stage.sent()] == [Leg.ENTRY, Leg.EXIT]
     assert reasons(await stage.of(EventType.SIGNAL_SKIPPED)) == ["risk_limit"]
     assert [event.data["detail"] for event in await stage.of(EventType.SIGNAL_SKIPPED)] == [STORE_AWAY]
-    assert [path.suffix for path in stage.logs()] == [".log"]
+    assert [path.suffix for path in stage.host.logs()] == [".log"]
 
     await stage.restart(stage.mongod)
     await stage.hears(EventType.STORE_UP, price=HIGH)
-    assert stage.logs() == []
+    assert stage.host.logs() == []
     await stage.enter()
     await stage.hears(EventType.POSITION_OPENED, times=2)
     await stage.books_agree()
@@ -73,12 +54,12 @@ async def test_a_host_that_is_killed_in_the_outage_has_left_all_it_did_to_its_su
     stage.kill(stage.mongod)
     await stage.price(LOW)
     await stage.hears(EventType.POSITION_CLOSED)
-    stage.kill_host()
+    stage.host.kill()
     stage.start_host()
     await stage.restart(stage.mongod)
     await stage.hears(EventType.SESSION_RECOVERED, price=HIGH)
 
-    assert stage.logs() == []
+    assert stage.host.logs() == []
     await stage.enter()
     await stage.hears(EventType.POSITION_OPENED, times=2)
     await stage.books_agree()
@@ -88,16 +69,15 @@ async def test_a_host_that_is_killed_in_the_outage_has_left_all_it_did_to_its_su
 async def test_a_disk_that_is_full_in_the_outage_lets_nothing_out_and_nobody_down(stage: AwayStage) -> None:
     """Neither store nor disk takes what an order must be preceded by: it waits, the host lives, and all is well when one is back."""
     await stage.begin()
-    stage.limit_files(1_000)
+    stage.host.limit_files(1_000)
     stage.kill(stage.mongod)
     await stage.price(LOW)
 
     async def told() -> bool:
-        return any("neither the journal's store nor the local log takes a record" in line for line in stage.told)
+        return any("neither the journal's store nor the local log takes a record" in line for line in stage.host.told)
 
     await stage.until(told, "the alarm")
-    assert stage.host is not None
-    assert stage.host.poll() is None
+    assert not stage.host.has_ended
     assert [line.leg for line in stage.sent()] == [Leg.ENTRY]
 
     await stage.restart(stage.mongod)

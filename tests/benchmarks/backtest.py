@@ -1,8 +1,8 @@
 """Backtests against their goals and against other libraries. Run: `python -m tests.benchmarks.backtest [--bars N …] [--peers NAME …|none]`.
 
 Prints one JSON object per number of candles: `lanes`, `trades`, `peers` {name: {version, bars_s, trades}}, `rss_mb`. Peers are
-installed from PyPI into environments that are gone afterwards, and must find the same number of trades. A peer that cannot
-be installed or fails is listed with `error`.
+installed from PyPI into environments that are gone afterwards, and must find the same number of trades: `agrees` says so, `rule` in
+what a peer's fills differ. A peer that cannot be installed, fails or would take more than five minutes is listed with `error`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def measure(bars: Sequence[int], peers: Sequence[str]) -> list[dict[str, Any]]:
 
 def measure_peer(name: str, python: Path, report: dict[str, Any], candles: Path) -> dict[str, Any]:
     if report["bars"] > PEERS[name].bars_max:
-        return {"error": f"not asked: more than {PEERS[name].bars_max:,} candles take too long"}
+        return {"error": f"not asked: more than {PEERS[name].bars_max:,} candles take it more than five minutes"}
     print(f"measuring {name} …", file=sys.stderr)
     try:
         found = run(name, python, candles)
@@ -56,6 +56,7 @@ def measure_peer(name: str, python: Path, report: dict[str, Any], candles: Path)
         "bars_s": round(report["bars"] / found["seconds"]),
         "trades": found["trades"],
         "agrees": found["trades"] == report["trades"],
+        **({"rule": PEERS[name].rule} if PEERS[name].rule else {}),
     }
 
 

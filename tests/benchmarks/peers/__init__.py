@@ -24,18 +24,26 @@ INSTALL_SECONDS_MAX, RUN_SECONDS_MAX = 600, 900
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """`requirements` as pip takes them; `bars_max`: more than this would take too long."""
+    """`requirements` as pip takes them; `bars_max`: more than this would take more than five minutes.
+
+    `rule`: in what its fills differ from the work as stated, where they do; the trades are the same ones.
+    """
 
     requirements: tuple[str, ...]
     bars_max: int
+    rule: str = ""
 
 
+_AT_CLOSE = "fills at the close that led to the order"
 PEERS = {
     "backtesting": Peer(("backtesting==0.6.6",), 5_000_000),
     "backtrader": Peer(("backtrader==1.9.78.123", "pandas<3"), 500_000),
     "vectorbt": Peer(("vectorbt", "setuptools<80"), 5_000_000),
-    "bt": Peer(("bt", "pandas<3"), 500_000),
+    "bt": Peer(("bt", "pandas<3"), 5_000_000),
     "pybroker": Peer(("lib-pybroker",), 500_000),
+    "nautilus": Peer(("nautilus_trader",), 500_000, _AT_CLOSE),
+    "jesse": Peer(("jesse",), 500_000, _AT_CLOSE),
+    "hftbacktest": Peer(("hftbacktest",), 5_000_000, "buys at the open and sells a tick below it: its market is a quote"),
 }
 
 

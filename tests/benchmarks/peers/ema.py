@@ -20,7 +20,7 @@ def frame() -> pd.DataFrame:
 
 def ema(values: object, period: int) -> np.ndarray:
     """Seeded with the mean of the first `period` values, as pandas-ta does."""
-    series = pd.Series(np.asarray(values, dtype=np.float64))
+    series = pd.Series(np.array(values, dtype=np.float64))  # a copy: older pandas would write into the candles
     series.iloc[: period - 1] = np.nan
     series.iloc[period - 1] = float(np.mean(np.asarray(values)[:period]))
     return series.ewm(span=period, adjust=False).mean().to_numpy()

@@ -12,12 +12,11 @@ candles = (
     .rename(columns={"time": "date", "Open": "open", "High": "high", "Low": "low", "Close": "close", "Volume": "volume"})
 )
 candles["symbol"] = "X"
-fast = pybroker.indicator("fast", lambda data: ema(data.close, FAST))
-slow = pybroker.indicator("slow", lambda data: ema(data.close, SLOW))
+fast, slow = ema(candles.close, FAST), ema(candles.close, SLOW)  # its own indicators are copied anew on every candle
 
 
 def reverse(context: ExecContext) -> None:
-    quick, lazy = context.indicator("fast")[-1], context.indicator("slow")[-1]
+    quick, lazy = fast[context.bars - 1], slow[context.bars - 1]
     if quick > lazy and not context.long_pos():
         context.buy_shares = 1 + (1 if context.short_pos() else 0)
     elif quick < lazy and not context.short_pos():
@@ -35,7 +34,7 @@ config = StrategyConfig(
     exit_cover_fill_price=pybroker.PriceType.CLOSE,
 )
 strategy = Strategy(candles, candles.date.iloc[0], candles.date.iloc[-1], config)
-strategy.add_execution(reverse, ["X"], indicators=[fast, slow])
+strategy.add_execution(reverse, ["X"])
 started = time.perf_counter()
-result = strategy.backtest(calc_bootstrap=False, disable_parallel=True)
+result = strategy.backtest(calc_bootstrap=False)
 report(pybroker.__version__, time.perf_counter() - started, int(result.metrics.trade_count))

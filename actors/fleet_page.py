@@ -36,7 +36,8 @@ def fleet_page(request: BacktestRequest, result: FleetResult, file: CandleFile) 
         names=[result.users[at] for at in order],
         time=days,
         values=[result.equity[at] for at in order],
-        median=np.median(result.equity, axis=0),
+        capital=result.capital[order],
+        median=np.median(result.equity / result.capital[:, None], axis=0),
     )
     return Page(
         kind="users",
@@ -52,7 +53,11 @@ def fleet_page(request: BacktestRequest, result: FleetResult, file: CandleFile) 
         quality=data_quality(file.report),
         equity=Curve(time=days, value=together, drawdown=together / peaks - 1.0),
         sections=[
-            Section(title="Everybody's own curve", note="The thin line is the median user.", curves=personal),
+            Section(
+                title="Everybody's own curve",
+                note="The thin line is what the capital would have become at the median user.",
+                curves=personal,
+            ),
             Section(title="Users", table=Table(columns=_COLUMNS, rows=[list(table[at].values()) for at in order])),
         ],
     )

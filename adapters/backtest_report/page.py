@@ -160,11 +160,15 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Curves(msgspec.Struct, frozen=True, kw_only=True):
-    """Equity of many accounts, of which one is shown at a time with the median of all; `time` as of `Curve`."""
+    """Equity of many accounts, of which one is shown at a time; `time` as of `Curve`.
+
+    `capital` is what each began with, `median` what had become of one unit of it at the median account.
+    """
 
     names: Sequence[str]
     time: NDArray[np.int64]
     values: Sequence[NDArray[np.float64]]
+    capital: NDArray[np.float64]
     median: NDArray[np.float64]
 
 

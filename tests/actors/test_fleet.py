@@ -84,9 +84,9 @@ def test_every_users_curve_is_in_the_table_and_in_the_report(tmp_path: Path, pag
     assert page.run("[...document.querySelectorAll('#extra table tbody tr')].map((row) => row.children[0].textContent)") == _best_first(ran)
     legend = "document.querySelector('#extra .legend').textContent"
     first, second = _best_first(ran)
-    assert page.run(legend).startswith(f"{first}: from ")
+    assert page.run(legend).startswith(f"{first}: from 5,00,000 to ")
     page.run("document.querySelector('#extra [aria-label=\"Next account\"]').click()")
-    assert page.run(legend).startswith(f"{second}: from ")
+    assert page.run(legend).startswith(f"{second}: from 5,00,000 to ")
     assert page.complaints == []
 
 

@@ -94,7 +94,7 @@ function drawEquity(curve, format) {
   }
 }
 
-// One account of many at a time, with the median of all; {names, time, values, median}.
+// One account of many at a time, with what the median made of its capital; {names, time, values, capital, median}.
 function drawCurves(curves, format, title) {
   const { AreaSeries, LineSeries } = LightweightCharts, times = curves.time;
   const points = (values) => Array.from(times, (at, index) => ({ time: at, value: values[index] }));
@@ -112,11 +112,11 @@ function drawCurves(curves, format, title) {
     const median = chart.addSeries(LineSeries, { priceFormat, priceLineVisible: false, lastValueVisible: false, lineWidth: 1 });
     const style = () => { one.applyOptions({ lineColor: colour("--accent"), lineWidth: 2, ...gradient("--accent") }); median.applyOptions({ color: colour("--muted") }); };
     style();
-    median.setData(points(curves.median));
     show = () => {
-      const values = curves.values[choice.selectedIndex];
+      const values = curves.values[choice.selectedIndex], capital = curves.capital[choice.selectedIndex];
+      median.setData(points(Array.from(curves.median, (share) => share * capital)));
       one.setData(points(values));
-      legend.replaceChildren(`${curves.names[choice.selectedIndex]}: from `, element("b", {}, format.text(values[0], "amount")), " to ", element("b", {}, format.text(values[values.length - 1], "amount")), ` ${format.currency}`);
+      legend.replaceChildren(`${curves.names[choice.selectedIndex]}: from `, element("b", {}, format.text(capital, "amount")), " to ", element("b", {}, format.text(values[values.length - 1], "amount")), ` ${format.currency}`);
     };
     choice.addEventListener("change", () => show());
     show();

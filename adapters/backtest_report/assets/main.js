@@ -26,7 +26,7 @@ function draw(result) {
   const format = new Format(result.currency, result.digits);
   fillHead(result, format);
   drawExtra(result.sections, format);
-  if (result.kind !== "backtest") $("cards").closest("section").after($("extra")); // what was searched comes before what was traded
+  if (result.kind === "sweep" || result.kind === "walk-forward") $("cards").closest("section").after($("extra")); // what was searched comes before what was traded
   if (result.equity) drawEquity(result.equity, format); else without("equity");
   let view = null;
   if (result.bars) view = new CandleView(result.bars, tradesOf(result.trades), format); else without("candles");

@@ -61,7 +61,7 @@ def environment(name: str) -> Iterator[Path]:
 def run(name: str, python: Path, candles: Path) -> dict[str, Any]:
     """Raises CalledProcessError or TimeoutExpired when it fails, with what it said on standard error."""
     done = subprocess.run(
-        [str(python), str(HERE / f"{name}_peer.py"), str(candles)],
+        [str(python), str(HERE / f"peer_{name}.py"), str(candles)],
         check=True,
         timeout=RUN_SECONDS_MAX,
         capture_output=True,

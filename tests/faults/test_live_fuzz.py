@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -61,9 +62,11 @@ class Day:
     def __init__(self, stage: LiveStage) -> None:
         self.stage = stage
         self._commands = 0
+        self._starts: list[int] = []
+        """Calls that the venue had answered when each host began."""
 
     async def play(self, plan: list[Any]) -> None:
-        await self.stage.start_host()
+        await self._start_host()
         await self.stage.start_sessions()
         for is_disturbed, fault, action in [(False, None, "long"), *plan]:
             if is_disturbed:
@@ -81,12 +84,22 @@ class Day:
                     self.buy_by_hand()
                 case "restart":
                     await self.stage.kill()
-                    await self.stage.start_host()
+                    await self._start_host()
                 case "mend":
                     await self.mend()
                 case _:
                     await self.stage.play(1.0)
             await self.stage.play(0.3)
+
+    async def _start_host(self) -> None:
+        self._starts.append(len(self.stage.venue.core.journal.calls))
+        await self.stage.start_host()
+
+    def looked_before_placing(self) -> bool:
+        """Whether each host has read the order book before its first order left."""
+        operations = [call.operation for call in self.stage.venue.core.journal.calls]
+        lives = [operations[start:end] for start, end in pairwise([*self._starts, len(operations)])]
+        return all("order_book" in life[: life.index("place")] for life in lives if "place" in life)
 
     async def end(self) -> None:
         """Nothing goes wrong any more: everything is closed, and both sides say so."""
@@ -159,4 +172,5 @@ async def _survive(plan: list[Any], *, at_broker: bool) -> int:
         await day.end()
         placed = Counter(entry.tag for entry in stage.placed())
         assert [tag for tag, count in placed.items() if count > 1] == []
+        assert day.looked_before_placing()
         return len(stage.fills("U1"))

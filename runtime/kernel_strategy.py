@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from math import isnan, nan
 from typing import ClassVar, NamedTuple, TypeAlias
 
+from runtime.compiled import kernel
 from runtime.kernels import State
 from runtime.market import Candle
 from runtime.signals import Side, Target
@@ -43,6 +44,15 @@ Step: TypeAlias = Callable[[State, Sequence[float], State, Bar], int]
 The code is 0 for no opinion, +n for LONG and -n for SHORT by the n-th of the strategy's `rules`, `FLAT_CODE` for out.
 `step` writes the values behind its decision into `values`, NaN while unknown.
 """
+
+
+@kernel
+def step(state: State, parameters: Sequence[float], values: State, bar: Bar) -> int:
+    """What a compiled loop calls; `compiled(loop, step=…)` puts a strategy's own in its place.
+
+    Were it an argument, the loop's machine code could not be kept on disk.
+    """
+    raise NotImplementedError
 
 
 class KernelStrategy(ABC):

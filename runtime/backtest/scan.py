@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.compiled import kernel
-from runtime.kernel_strategy import FLAT_CODE, Bar, Step
+from runtime.kernel_strategy import FLAT_CODE, Bar, step
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -20,7 +20,6 @@ SIGNALS_IGNORED = 3
 
 @kernel
 def run_steps(
-    step: Step,
     state: Any,
     parameters: Sequence[float],
     values: Floats,
@@ -35,7 +34,7 @@ def run_steps(
     volume: Floats,
     pcr: Floats,
 ) -> None:
-    """Feed candles to `step` in order; its code and values per candle go into `codes` and `values`."""
+    """Feed candles to `step` (put in by `compiled`) in order; its code and values per candle go into `codes` and `values`."""
     for row in range(len(close)):
         bar = Bar(
             float(session[row]), float(minute[row]), float(time[row]), opens[row], high[row], low[row], close[row], volume[row], pcr[row]

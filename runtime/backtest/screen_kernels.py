@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.compiled import kernel
-from runtime.kernel_strategy import FLAT_CODE, Bar, Step
+from runtime.kernel_strategy import FLAT_CODE, Bar, step
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -66,7 +66,6 @@ def met(side: int, opens: float, high: float, low: float, stop: float, target: f
 
 @kernel
 def screen(
-    step: Step,
     state: Any,
     parameters: Sequence[float],
     values: Any,

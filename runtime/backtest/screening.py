@@ -82,8 +82,7 @@ class Screen:
     def trades(self, strategy: KernelStrategy, room: Room | None = None) -> tuple[int, Room]:
         """Run one strategy; its trades are the first so many rows of the room returned, one that is open at the end included."""
         room = room or Room(self.last, len(strategy.columns))
-        count = compiled(kernels.screen)(
-            compiled(type(strategy).step),
+        count = compiled(kernels.screen, step=type(strategy).step)(
             np.zeros(strategy.state_size),
             strategy.parameters,
             room.values,

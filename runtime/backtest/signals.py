@@ -98,7 +98,7 @@ class KernelSignals:
         self._strategy, self._candles, self._contexts = strategy, candles, contexts
         self._spec, self._traded = _spec(subscription), traded
         self._key = self._spec.key
-        self._step, self._run = compiled(type(strategy).step), compiled(run_steps)
+        self._run = compiled(run_steps, step=type(strategy).step)
         self._state = np.zeros(strategy.state_size)
         self._first = 0
         self._codes = np.zeros(0, dtype=np.int8)
@@ -112,7 +112,6 @@ class KernelSignals:
             self._values = np.full((last - first, len(self._strategy.columns)), nan)
         volume = _unknown(last - first) if candles.volume is None else candles.volume[rows]
         self._run(
-            self._step,
             self._state,
             self._strategy.parameters,
             self._values,

@@ -20,6 +20,7 @@ from runtime.signals import Signal
 
 _NEWEST_SHOWN = 10
 _HALTS = frozenset({EventType.RISK_HALT, EventType.RISK_RESUMED})
+_DECIDED = frozenset({EventType.SIGNAL, EventType.SIGNAL_DECIDED})
 _ENDS = frozenset(
     {
         EventType.SIGNAL_SKIPPED,
@@ -67,7 +68,7 @@ async def explain(journal: Journal, store: Store, user_id: str, signal_id: str) 
             steps += await _origin(store, signal, record)
         for text in record.events:
             event = _decode_event(text)
-            if signal is not None and (thread.follows(event, cause) or thread.is_touched_by(event, signal)):
+            if signal is not None and (thread.follows(event) or thread.is_touched_by(event, signal)):
                 is_first = all(step.stage != "size" for step in steps)
                 steps += _consequence(event, record, cause, signal, config, is_first=is_first)
     return Explanation(user_id=user_id, signal_id=full_id, steps=steps)
@@ -103,20 +104,22 @@ class _Thread:
         self._ids = {signal_id}
         self._open: set[str] = set()
         """What of it is not over: the target that waits, orders, positions."""
+        self._to_close: str | None = None
+        """The position that it would have closed, as long as no order has been sent for that."""
 
     def is_touched_by(self, event: PublicEvent, signal: Signal) -> bool:
         """Whether this is a halt, or the end of one, that covers something of the signal that is not over."""
         covers = event.data.get("strategy") in (None, signal.strategy, signal.strategy_key)
         return event.type in _HALTS and covers and bool(self._open)
 
-    def follows(self, event: PublicEvent, cause: EngineInput) -> bool:
+    def follows(self, event: PublicEvent) -> bool:
         data = event.data
-        ids = {str(data[name]) for name in ("signal_id", "position_id") if name in data}
-        is_consequence = isinstance(cause, SignalArrived) and cause.signal.signal_id == self._signal_id
-        if is_consequence and data.get("leg") == Leg.EXIT:
-            self._ids |= ids  # a reversal or exit: the position that it closes
-        if not ids & self._ids:
+        if data.get("decided_by") == self._signal_id:
+            self._to_close = None
+        if not {str(data[name]) for name in ("signal_id", "position_id") if name in data} & self._ids:
             return False
+        if event.type is EventType.SIGNAL_SKIPPED:
+            self._ids.discard(str(self._to_close))
         name = str(data.get("order_id") or data.get("position_id") or data.get("signal_id"))
         if event.type in _ENDS:
             self._open.discard(name)
@@ -126,6 +129,8 @@ class _Thread:
             self._open.discard(self._signal_id)
         if "position_id" in data and data.get("signal_id") == self._signal_id:
             self._ids.add(str(data["position_id"]))  # an exit order names its position as its signal
+            if event.type in _DECIDED:
+                self._to_close = str(data["position_id"])
         return True
 
 
@@ -185,7 +190,11 @@ def _consequence(
     match kind:
         case EventType.SIGNAL:
             known = {name: data[name] for name in ("current", "side", "decision", "latency_ms") if name in data}
-            return [step("user", "reached the trader", {"seconds_after_signal": (event.ts - signal.ts).total_seconds()} | known)]
+            title = "reached the trader" if "decision" in data else "reached the trader, waits for an order in flight"
+            return [step("user", title, {"seconds_after_signal": (event.ts - signal.ts).total_seconds()} | known)]
+        case EventType.SIGNAL_DECIDED:
+            known = {name: data[name] for name in ("current", "side", "latency_ms", "position_id") if name in data}
+            return [step("user", f"decided: {data['decision']}", known)]
         case EventType.SIGNAL_SKIPPED:
             return [step("guards", f"refused: {data['reason']}", {"detail": data["detail"]})]
         case EventType.RISK_HALT | EventType.RISK_RESUMED:

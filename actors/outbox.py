@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from loguru import logger
 
-from actors.projection import project
+from actors.projection import ORDER_IDS, project
 from actors.wire import LatencySamples, encode
 from runtime import channels
 from runtime.errors import ServerUnavailable
@@ -217,12 +217,13 @@ class Outbox:
         self._projecting -= sum(counts.values())
 
     async def _project(self, events: Sequence[PublicEvent]) -> None:
-        begun, changed = project(events)
+        begun, changed, sent = project(events)
         for collection, documents in begun.items():
             present = await self._store.insert_new(collection, documents)
             changed[collection] |= {key: documents[key] for key in present}
         for collection, documents in changed.items():
             await self._store.upsert(collection, documents)
+        await self._store.add_to_sets("execution_logs", ORDER_IDS, sent)
         await self._store.upsert("sessions", {event.user_id: {"projected_seq": event.seq} for event in events})
 
     async def _send_samples(self) -> None:

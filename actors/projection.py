@@ -7,13 +7,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from runtime.events import EventType, PublicEvent
+from runtime.orders import Leg
 from runtime.reconcile import Decision
 
 Documents = dict[str, dict[str, dict[str, Any]]]
 """collection -> _id -> fields to set."""
+ORDER_IDS = "order_ids"
+"""Field of a decision's record: the orders that were sent for it, entry slices and the exits of an EXIT or a REVERSE, repeated ones too."""
+
+
+class Projection(NamedTuple):
+    """Documents that begin, fields to set in others, and order ids to add to the records of decisions that began before."""
+
+    begun: Documents
+    changed: Documents
+    sent: dict[str, list[str]]
+
 
 _ORDER_STATUS = {
     EventType.ORDER_SUBMITTED: "SUBMITTED",
@@ -31,18 +43,21 @@ _POSITION_STATUS = {
 }
 _BEGINNINGS = frozenset({EventType.ORDER_SUBMITTED, EventType.POSITION_OPENED, EventType.SIGNAL})
 _WRITTEN_ONCE = frozenset({"trades", "order_logs"})
-_DECISION = ("signal_id", "strategy", "strategy_key", "current", "latency_ms", "reason", "detail")
+_DECISION = ("signal_id", "strategy", "strategy_key", "current", "position_id", "latency_ms", "reason", "detail")
 """What a decision's record takes of its events; the signal itself is in `signals`, once for all users."""
 _WAITS = "WAIT"
-"""An order in flight keeps the target waiting: what came of it is seen in the orders with its id, or in a later SKIP."""
+"""An order in flight keeps the target waiting: SIGNAL_DECIDED or SIGNAL_SKIPPED says what comes of it."""
+_DECIDED = frozenset({EventType.SIGNAL, EventType.SIGNAL_DECIDED})
 _FILLS = frozenset({EventType.ORDER_PARTIALLY_FILLED, EventType.ORDER_FILLED})
 
 
-def project(events: Iterable[PublicEvent]) -> tuple[Documents, Documents]:
-    """Documents that begin with these events, and fields to set in others; later events over earlier ones.
+def project(events: Iterable[PublicEvent]) -> Projection:
+    """Later events over earlier ones.
 
-    Projecting events again changes nothing, provided that what begins and is there already has its fields set like the others.
+    Projecting events again, up to the last, changes nothing, provided that what begins and is there already has its fields set
+    like the others.
     """
+    sent: dict[str, list[str]] = defaultdict(list)
     begun: Documents = defaultdict(dict)
     changed: Documents = defaultdict(dict)
     for event in events:
@@ -51,7 +66,10 @@ def project(events: Iterable[PublicEvent]) -> tuple[Documents, Documents]:
             documents = (begun if begins or key in begun[collection] else changed)[collection]
             document = documents.setdefault(key, {"user_id": event.user_id})
             document.update(fields, ts=event.ts, seq=event.seq)
-    return begun, changed
+        if event.type is EventType.ORDER_SUBMITTED and (key := _decided_by(event)) is not None:
+            decision = begun["execution_logs"].get(key)
+            (sent[key] if decision is None else decision.setdefault(ORDER_IDS, [])).append(str(event.data["order_id"]))
+    return Projection(begun, changed, sent)
 
 
 def _changes(event: PublicEvent) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -64,9 +82,9 @@ def _changes(event: PublicEvent) -> Iterator[tuple[str, str, dict[str, Any]]]:
         yield "order_logs", event.event_id, {**data, "message": "SUBMIT" if event.type is EventType.ORDER_SUBMITTED else status}
     elif (status := _POSITION_STATUS.get(event.type)) is not None:
         yield "positions", str(data["position_id"]), {**data, "status": status}
-    elif event.type is EventType.SIGNAL:
-        decided = {"decision": data.get("decision", _WAITS), "target": data["side"], "reason": data["rule"], "detail": data["reason"]}
-        yield "execution_logs", _decision_id(event), _picked(data) | decided
+    elif event.type in _DECIDED:
+        decided = {"decision": data.get("decision", _WAITS), "target": data["side"], "rule": data["rule"]}
+        yield "execution_logs", _decision_id(event), _picked(data) | decided | {"reason": data["rule"], "detail": data["reason"]}
     elif event.type is EventType.SIGNAL_SKIPPED:
         yield "execution_logs", _decision_id(event), _picked(data) | {"decision": Decision.SKIP, "target": data.get("side")}
     elif event.type is EventType.COMMAND_ACCEPTED and "repeated" not in data:
@@ -86,6 +104,13 @@ def _subscriptions(event: PublicEvent) -> Iterator[tuple[str, str, dict[str, Any
 
 def _subscription_id(event: PublicEvent, key: str) -> str:
     return f"{event.user_id}:{key}"
+
+
+def _decided_by(event: PublicEvent) -> str | None:
+    """Key of the decision that an order was sent for; None where the runtime or a command asked for it."""
+    data = event.data
+    signal_id = data["signal_id"] if data["leg"] == Leg.ENTRY else data.get("decided_by")
+    return None if signal_id is None else f"{event.user_id}:{signal_id}"
 
 
 def _picked(data: dict[str, object]) -> dict[str, Any]:

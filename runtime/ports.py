@@ -176,6 +176,10 @@ class Store(Protocol):
         """Insert each under its `_id`; returns the keys that were there already, whose documents stay as they are."""
         ...
 
+    async def add_to_sets(self, collection: str, field: str, values: Mapping[str, Sequence[str]]) -> None:
+        """Add texts to the list in `field` of each document, in order, each one once; creates documents and lists where absent."""
+        ...
+
     async def delete(self, collection: str, key: str) -> None: ...
 
     async def write_candles(self, candles: Sequence[Candle]) -> None:

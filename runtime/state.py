@@ -108,15 +108,19 @@ class Slot(msgspec.Struct, kw_only=True):
 
     `exit_reason` is set from the moment the position (or an entry that may still fill) has to go until it has gone:
     `retry_at` is the earliest time for the next try after one that failed. `wake_at` is when the order rate lets out what
-    it has held back, `deadline` when the clock closes the position. Money in account currency, realised before fees.
+    it has held back, `deadline` when the clock closes the position. `waits`: `pending` came while something was in flight
+    and nothing is decided on it yet. `exit_signal` is the signal that asked for the exit, where one did. Money in account
+    currency, realised before fees.
     """
 
     key: str
     position: Position | None = None
     pending: Signal | None = None
+    waits: bool = False
     entry: Entry | None = None
     order_ids: list[str] = []
     exit_reason: ExitReason | None = None
+    exit_signal: str | None = None
     retry_at: datetime | None = None
     wake_at: datetime | None = None
     deadline: datetime | None = None

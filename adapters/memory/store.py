@@ -60,6 +60,11 @@ class MemoryStore:
         fresh = {key: {"_id": key, **to_document(document)} for key, document in documents.items()}
         return [key for key, document in fresh.items() if kept.setdefault(key, document) is not document]
 
+    async def add_to_sets(self, collection: str, field: str, values: Mapping[str, Sequence[str]]) -> None:
+        for key, each in values.items():
+            found: list[str] = self._collections[collection].setdefault(key, {"_id": key}).setdefault(field, [])
+            found += [value for value in dict.fromkeys(each) if value not in found]
+
     async def delete(self, collection: str, key: str) -> None:
         self._documents(collection).pop(key, None)
 

@@ -51,11 +51,10 @@ class MongoStore:
         return await self._database.run(insert)
 
     async def upsert(self, collection: str, documents: Mapping[str, Mapping[str, Any]]) -> None:
-        target = self._database.collection(collection)
-        updates = [UpdateOne({"_id": key}, {"$set": to_document(document)}, upsert=True) for key, document in documents.items()]
-        for start in range(0, len(updates), _BATCH):
-            batch = updates[start : start + _BATCH]
-            await self._database.run(lambda batch=batch: target.bulk_write(batch, ordered=False))
+        await self._update(collection, {key: {"$set": to_document(document)} for key, document in documents.items()})
+
+    async def add_to_sets(self, collection: str, field: str, values: Mapping[str, Sequence[str]]) -> None:
+        await self._update(collection, {key: {"$addToSet": {field: {"$each": list(each)}}} for key, each in values.items()})
 
     async def get(self, collection: str, key: str) -> dict[str, Any] | None:
         target = self._database.collection(collection)
@@ -108,6 +107,13 @@ class MongoStore:
 
     async def close(self) -> None:
         await self._database.close()
+
+    async def _update(self, collection: str, updates: Mapping[str, Mapping[str, Any]]) -> None:
+        target = self._database.collection(collection)
+        operations = [UpdateOne({"_id": key}, update, upsert=True) for key, update in updates.items()]
+        for start in range(0, len(operations), _BATCH):
+            batch = operations[start : start + _BATCH]
+            await self._database.run(lambda batch=batch: target.bulk_write(batch, ordered=False))
 
     async def _insert_new(self, documents: list[dict[str, Any]]) -> None:
         await _insert_absent(self._candles, documents)

@@ -65,7 +65,7 @@ def _take_out(turn: Turn, theirs: AccountPosition, gone: Decimal, *, bought: boo
         gone -= part
         shrink(turn, slot, position, part, theirs.last_price or position.entry_price, ExitReason.EXTERNAL)
         if slot.position is None:
-            slot.exit_reason = slot.retry_at = None
+            slot.exit_reason = slot.exit_signal = slot.retry_at = None
         advance(turn, slot)
         turn.watch(slot)
         check_realised_loss(turn)

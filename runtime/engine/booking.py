@@ -65,7 +65,7 @@ def open_surplus(turn: Turn, slot: Slot, order: OrderState, quantity: Decimal, p
     position = slot.position = _opened(turn, order.order, position_id, quantity, price)
     turn.emit_position(EventType.POSITION_OPENED, slot.key, position)
     alert(turn, position, ExitReason.SURPLUS, price)
-    slot.exit_reason = ExitReason.SURPLUS
+    slot.exit_reason, slot.exit_signal = ExitReason.SURPLUS, None
     advance(turn, slot)
 
 

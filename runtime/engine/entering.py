@@ -18,7 +18,7 @@ from runtime.risk import outside_collar
 from runtime.session import SizingMethod, Subscription
 from runtime.signals import OrderSide, Side, Signal
 from runtime.sizing import position_size
-from runtime.state import EngineState, Entry, SessionStatus, Slot
+from runtime.state import EngineState, Entry, Position, SessionStatus, Slot
 
 
 def has_seen(state: EngineState, signal: Signal) -> bool:
@@ -39,17 +39,18 @@ def on_signal(turn: Turn, event: SignalArrived) -> None:
     if slot is None:
         slot = state.slots[signal.strategy_key] = Slot(key=signal.strategy_key)
     slot.last_signal_id, slot.last_signal_ts = signal.signal_id, signal.ts
+    waits = slot.is_busy
     if turn.hears(EventType.SIGNAL):
-        turn.tell(EventType.SIGNAL, partial(_signal_facts, signal, slot.side, turn.ts, waits=slot.is_busy))
+        turn.tell(EventType.SIGNAL, partial(_signal_facts, signal, slot.position, turn.ts, waits=waits))
     drop_pending(turn, slot, SkipReason.SUPERSEDED, f"by {signal.signal_id}")
-    slot.pending = signal
+    slot.pending, slot.waits = signal, waits
     move_to_target(turn, slot, last_price=event.last_price)
 
 
 def move_on(turn: Turn, slot: Slot) -> None:
     """Something of the slot has ended: forget what is over with it, and see to the target that waits."""
     if slot.is_blank:
-        slot.exit_reason = slot.retry_at = slot.wake_at = slot.deadline = None
+        slot.exit_reason = slot.exit_signal = slot.retry_at = slot.wake_at = slot.deadline = None
         if slot.key not in turn.subscriptions:
             del turn.state.slots[slot.key]
             return
@@ -61,18 +62,22 @@ def move_to_target(turn: Turn, slot: Slot, *, last_price: float | None = None) -
     signal = slot.pending
     if signal is None or slot.is_busy:
         return
-    match reconcile(current=slot.side, target=signal.side):
+    decision = reconcile(current=slot.side, target=signal.side)
+    if slot.waits and decision is not Decision.SKIP:
+        turn.tell(EventType.SIGNAL_DECIDED, partial(_decided, signal, slot.position, turn.ts))
+    slot.waits = False
+    match decision:
         case Decision.SKIP:
             drop_pending(turn, slot, SkipReason.FLAT if signal.side is Side.FLAT else SkipReason.SAME_SIDE, f"already {slot.side}")
         case Decision.EXIT:
             slot.pending = None
-            request_exit(turn, slot, ExitReason.SIGNAL)
+            request_exit(turn, slot, ExitReason.SIGNAL, signal_id=signal.signal_id)
         case Decision.REVERSE:
             refused = entries_refused(turn, slot)
             if refused is not None:  # a trader that may not enter does not half-follow a reversal: its own exits stand
                 drop_pending(turn, slot, *refused)
             else:
-                request_exit(turn, slot, ExitReason.REVERSAL)
+                request_exit(turn, slot, ExitReason.REVERSAL, signal_id=signal.signal_id)
         case Decision.ENTER:
             slot.pending = None
             refused = _enter(turn, slot, signal, last_price)
@@ -83,7 +88,7 @@ def move_to_target(turn: Turn, slot: Slot, *, last_price: float | None = None) -
 def drop_pending(turn: Turn, slot: Slot, reason: SkipReason, detail: str) -> None:
     """The target that waits, if one does, is followed no further, and the user hears why."""
     if slot.pending is not None:
-        signal, slot.pending = slot.pending, None
+        signal, slot.pending, slot.waits = slot.pending, None, False
         _skip(turn, slot, signal, reason, detail)
 
 
@@ -94,6 +99,7 @@ def _skip(turn: Turn, slot: Slot, signal: Signal, reason: SkipReason, detail: st
         "strategy_key": slot.key,
         "current": slot.side,
         "side": signal.side,
+        "latency_ms": _latency(signal, turn.ts),
         "reason": reason,
         "detail": detail,
     }
@@ -157,21 +163,31 @@ def _atr(signal: Signal) -> Decimal | None:
     return Decimal(repr(atr)) if isinstance(atr, int | float) and 0 < atr < float("inf") else None
 
 
-def _signal_facts(signal: Signal, current: Side, ts: datetime, *, waits: bool) -> dict[str, object]:
-    closed_at = signal.candle_time + signal.timeframe.duration
-    decided: dict[str, object] = {} if waits else {"decision": reconcile(current=current, target=signal.side)}
-    return decided | {
+def _decided(signal: Signal, held: Position | None, ts: datetime, *, waits: bool = False) -> dict[str, object]:
+    """SIGNAL_DECIDED. `position_id`: of the position that the decision closes."""
+    current = Side.FLAT if held is None else held.side
+    facts: dict[str, object] = {
         "current": current,
-        "latency_ms": round((ts - closed_at).total_seconds() * 1000, 3),
+        "latency_ms": _latency(signal, ts),
         "signal_id": signal.signal_id,
         "strategy": signal.strategy,
         "strategy_key": signal.strategy_key,
-        "direction": signal.direction,
         "side": signal.side,
-        "underlying": signal.underlying,
-        "instrument": signal.instrument.id,
         "rule": signal.rule,
         "reason": signal.reason,
+    }
+    if not waits:
+        decision = facts["decision"] = reconcile(current=current, target=signal.side)
+        if held is not None and decision is not Decision.SKIP:
+            facts["position_id"] = held.position_id
+    return facts
+
+
+def _signal_facts(signal: Signal, held: Position | None, ts: datetime, *, waits: bool) -> dict[str, object]:
+    return _decided(signal, held, ts, waits=waits) | {
+        "direction": signal.direction,
+        "underlying": signal.underlying,
+        "instrument": signal.instrument.id,
         "price": signal.price,
         "contract_price": signal.contract_price,
         "stop": signal.stop,
@@ -179,3 +195,8 @@ def _signal_facts(signal: Signal, current: Side, ts: datetime, *, waits: bool) -
         "candle_time": signal.candle_time,
         "context": signal.context,
     }
+
+
+def _latency(signal: Signal, ts: datetime) -> float:
+    """Milliseconds of venue time since the close of the candle."""
+    return round((ts - signal.candle_time - signal.timeframe.duration).total_seconds() * 1000, 3)

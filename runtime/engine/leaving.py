@@ -17,14 +17,14 @@ from runtime.state import ZERO, EngineState, Position, Slot
 _CRITICAL = frozenset({ExitReason.SL, ExitReason.TRAIL, ExitReason.RISK_HALT, ExitReason.EXPIRY, ExitReason.SURPLUS})
 
 
-def request_exit(turn: Turn, slot: Slot, reason: ExitReason) -> None:
+def request_exit(turn: Turn, slot: Slot, reason: ExitReason, *, signal_id: str | None = None) -> None:
     """Close the slot's position at market once its other orders are out of the way; an entry that still fills goes too."""
     if slot.exit_reason is not None or (slot.position is None and slot.entry is None):
         return
-    slot.exit_reason = reason
+    slot.exit_reason, slot.exit_signal = reason, signal_id
     advance(turn, slot)
     if slot.is_blank:  # nothing but unsent slices was there
-        slot.exit_reason = None
+        slot.exit_reason = slot.exit_signal = None
 
 
 def exit_all(turn: Turn, reason: ExitReason) -> None:

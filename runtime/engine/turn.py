@@ -96,7 +96,8 @@ class Turn(msgspec.Struct):
         state.window.record(self.ts)
         state.orders[order.order_id] = OrderState(order=order)
         slot.order_ids.append(order.order_id)
-        self.emit_order(EventType.ORDER_SUBMITTED, order)
+        decided_by = {"decided_by": slot.exit_signal} if leg is Leg.EXIT and slot.exit_signal is not None else {}
+        self.emit_order(EventType.ORDER_SUBMITTED, order, **decided_by)
         self.effects.append(SubmitOrder(order))
 
     def cancel(self, order: OrderState) -> None:

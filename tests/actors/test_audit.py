@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from actors.explain import Explanation, explain
-from actors.projection import project
+from actors.projection import ORDER_IDS, project
 from actors.user_trader import UserTrader
 from adapters.memory import MemoryJournal, MemoryStore
 from runtime.events import (
@@ -26,11 +26,12 @@ from runtime.events import (
     StartSession,
     StopSession,
     Subscribe,
+    TimeAdvanced,
     Unsubscribe,
 )
 from runtime.halts import HaltScope, HaltTarget
 from runtime.orders import Leg, Order, OrderCancelled, OrderFilled, OrderRejected
-from runtime.session import OnBreach, SessionConfig, Sizing, SizingMethod
+from runtime.session import OnBreach, Protection, SessionConfig, Sizing, SizingMethod
 from runtime.signals import Side, Signal
 from runtime.state import EngineState
 from tests.builders import SUBSCRIPTION, at, config, option, orders, signal
@@ -73,9 +74,13 @@ class Day:
         return found["current"], found["target"], found["decision"], found["reason"]
 
     def records(self, collection: str) -> dict[str, dict[str, Any]]:
-        begun, changed = project([_decode_event(text) for text in self.texts])
+        begun, changed, sent = project([_decode_event(text) for text in self.texts])
         assert not changed[collection].keys() - begun[collection].keys()
+        assert not sent
         return begun[collection]
+
+    def sent(self, *legs: Leg) -> list[str]:
+        return [order.order_id for order in self.orders if order.leg in legs]
 
 
 def titles(explanation: Explanation) -> list[str]:
@@ -149,6 +154,119 @@ async def test_a_target_behind_an_order_in_flight_waits_and_says_so() -> None:
     await day.arrives(LONG)
     await day.arrives(SHORT)
     assert day.decided(SHORT) == ("FLAT", "SHORT", "WAIT", "momentum")
+    assert "order_ids" not in day.records("execution_logs")[f"u1:{SHORT.signal_id}"]
+    assert (await day.explains(SHORT)).steps[-1].title == "reached the trader, waits for an order in flight"
+
+
+async def test_a_target_that_waited_is_decided_on_what_it_finds_and_names_its_orders() -> None:
+    """LONG is on its way when SHORT comes at 10:10:00; the fill at 10:10:30.5 makes SHORT a reversal."""
+    day = Day()
+    await day.arrives(LONG)
+    await day.arrives(SHORT)
+    await day.fills(day.orders[0], 100, "10:10:30.500")
+    record = day.records("execution_logs")[f"u1:{SHORT.signal_id}"]
+
+    assert day.decided(SHORT) == ("LONG", "SHORT", "REVERSE", "momentum")
+    assert record["latency_ms"] == 30_500.0
+    assert record["position_id"] == day.orders[0].order_id
+    assert record["order_ids"] == day.sent(Leg.EXIT)
+
+    await day.fills(day.orders[1], 90, "10:10:31")
+    assert day.decided(SHORT) == ("LONG", "SHORT", "REVERSE", "momentum")
+    assert day.records("execution_logs")[f"u1:{SHORT.signal_id}"]["order_ids"] == [*day.sent(Leg.EXIT), day.orders[2].order_id]
+    assert titles(await day.explains(SHORT))[0] == "decided: REVERSE"
+
+
+@pytest.mark.parametrize(
+    ("ends", "second", "decision"),
+    [
+        ("fill", FLAT, ("LONG", "FLAT", "EXIT", "momentum")),
+        ("fill", signal(Side.LONG, "10:10"), ("LONG", "LONG", "SKIP", "same_side")),
+        ("reject", SHORT, ("FLAT", "SHORT", "ENTER", "momentum")),
+        ("reject", FLAT, ("FLAT", "FLAT", "SKIP", "flat")),
+        ("late reject", SHORT, ("FLAT", "SHORT", "SKIP", "stale")),
+    ],
+)
+async def test_whatever_ends_the_order_in_flight_the_target_behind_it_is_resolved(
+    ends: str, second: Signal, decision: tuple[str, ...]
+) -> None:
+    day = Day()
+    await day.arrives(LONG)
+    await day.arrives(second)
+    if ends == "fill":
+        await day.fills(day.orders[0], 100, "10:10:01")
+    else:  # a signal is good for 90 seconds
+        then = at("10:11:31") if ends == "late reject" else at("10:11:30")
+        await day.lives(OrderRejected(ts=then, order_id=day.orders[0].order_id, reason="margin"))
+    record = day.records("execution_logs")[f"u1:{second.signal_id}"]
+    assert day.decided(second) == decision
+    assert record["rule"] == "momentum"
+    assert bool(record.get("order_ids")) == (decision[2] != "SKIP")
+
+
+async def test_a_target_that_waits_is_superseded_by_a_newer_one() -> None:
+    day = Day()
+    newer = signal(Side.FLAT, "10:11")
+    for each in (LONG, SHORT, newer):
+        await day.arrives(each)
+    assert day.decided(SHORT) == ("FLAT", "SHORT", "SKIP", "superseded")
+    assert day.records("execution_logs")[f"u1:{SHORT.signal_id}"]["detail"] == f"by {newer.signal_id}"
+    assert day.decided(newer)[2] == "WAIT"
+
+
+async def test_an_entry_names_all_its_slices_and_an_exit_that_is_sent_again_both_tries() -> None:
+    day = Day(config(sizing=Sizing(method=SizingMethod.FIXED, quantity=Decimal(60))))
+    sliced = signal(Side.LONG, "10:00", instrument=option(freeze=30))
+    await day.arrives(sliced)
+    for entry in list(day.orders):
+        await day.fills(entry, 100, "10:00:01")
+    await day.arrives(FLAT)
+    first = day.orders[-1]
+    await day.lives(OrderRejected(ts=at("10:10"), order_id=first.order_id, reason="margin"), TimeAdvanced(ts=at("10:10:01")))
+
+    records = day.records("execution_logs")
+    assert records[f"u1:{sliced.signal_id}"]["order_ids"] == day.sent(Leg.ENTRY)
+    assert records[f"u1:{FLAT.signal_id}"]["order_ids"] == day.sent(Leg.EXIT)
+    assert (len(day.sent(Leg.ENTRY)), len(day.sent(Leg.EXIT))) == (2, 3)
+
+
+async def test_a_stop_is_nobodys_decision_and_the_exit_of_a_signal_that_waits_for_its_legs_is_the_signals() -> None:
+    day = await entered(config(protection=Protection(at_broker=True)))
+    await day.arrives(FLAT)  # stop and target are called off first
+    assert day.sent(Leg.EXIT) == []
+    for leg in (Leg.STOP, Leg.TARGET):
+        await day.lives(OrderCancelled(ts=at("10:10:02"), order_id=day.sent(leg)[0]))
+
+    records = day.records("execution_logs")
+    assert records[f"u1:{FLAT.signal_id}"]["order_ids"] == day.sent(Leg.EXIT)
+    assert records[f"u1:{LONG.signal_id}"]["order_ids"] == day.sent(Leg.ENTRY)
+    said = titles(await day.explains(FLAT))
+    assert [title.split(":")[0] for title in said] == ["cancelled", "cancelled", "submitted"]
+
+
+async def test_orders_sent_after_their_decision_was_written_are_added_to_its_record() -> None:
+    """Projected event by event, as a host does that has time, against all at once."""
+    day = await entered()
+    await day.arrives(SHORT)
+    await day.fills(day.orders[1], 90, "10:10:01")
+    store = MemoryStore()
+    for text in day.texts:
+        begun, changed, sent = project([_decode_event(text)])
+        await store.insert_new("execution_logs", begun["execution_logs"])
+        await store.upsert("execution_logs", changed["execution_logs"])
+        await store.add_to_sets("execution_logs", ORDER_IDS, sent)
+
+    assert {each["_id"]: each["order_ids"] for each in await store.find("execution_logs", {})} == {
+        key: record["order_ids"] for key, record in day.records("execution_logs").items()
+    }
+
+
+async def test_a_reversal_that_may_not_enter_says_nothing_of_the_position_that_goes_on() -> None:
+    day = await entered()
+    await day.lives(PauseSession(ts=at("10:09"), command_id="p"))
+    await day.arrives(SHORT)
+    await day.lives(PriceTouched(ts=at("10:12"), slot=SUBSCRIPTION.key, instrument=option().id, price=79.0))
+    assert titles(await day.explains(SHORT)) == ["refused: paused"]
 
 
 @pytest.mark.parametrize(
@@ -245,8 +363,7 @@ async def followed(*inputs: EngineInput) -> dict[str, Any]:
     """The record of the one strategy, whose session started at 09:15."""
     day = Day()
     await day.lives(*inputs)
-    _, changed = project([_decode_event(text) for text in day.texts])
-    return changed["subscriptions"][KEY]
+    return project([_decode_event(text) for text in day.texts]).changed["subscriptions"][KEY]
 
 
 async def test_a_subscription_has_its_settings_since_the_start_of_the_session() -> None:
@@ -296,5 +413,4 @@ async def test_an_answer_said_again_follows_nothing_again() -> None:
     await day.lives(LEAVE)
     first = _decode_event(day.texts[0]).data
     await day.lives(RepeatCommand(ts=at("11:00"), command_id="c", accepted=True, outcome=first))
-    _, changed = project([_decode_event(text) for text in day.texts])
-    assert changed["subscriptions"][KEY]["status"] == "ENDED"
+    assert project([_decode_event(text) for text in day.texts]).changed["subscriptions"][KEY]["status"] == "ENDED"

@@ -50,6 +50,16 @@ async def test_upsert_sets_fields_and_leaves_the_others(store: Store) -> None:
     assert await store.get("orders", "o2") == {"_id": "o2", "status": "SUBMITTED"}
 
 
+async def test_texts_are_added_to_a_list_once_and_in_order(store: Store) -> None:
+    await store.upsert("execution_logs", {"d1": {"decision": "ENTER", "order_ids": ["A"]}})
+    for _ in range(2):
+        await store.add_to_sets("execution_logs", "order_ids", {"d1": ["C", "A", "B", "C"], "d2": ["A"]})
+    await store.add_to_sets("execution_logs", "order_ids", {})
+
+    assert await store.get("execution_logs", "d1") == {"_id": "d1", "decision": "ENTER", "order_ids": ["A", "C", "B"]}
+    assert await store.get("execution_logs", "d2") == {"_id": "d2", "order_ids": ["A"]}
+
+
 async def test_values_come_back_as_documented(store: Store) -> None:
     document = {
         "price": Decimal("0.10"),

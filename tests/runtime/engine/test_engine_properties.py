@@ -16,6 +16,7 @@ from runtime.engine.fills import UNFILLED_REMEMBERED
 from runtime.events import (
     Effect,
     EngineInput,
+    EventType,
     HaltTrading,
     PauseSession,
     PauseSubscription,
@@ -262,6 +263,25 @@ def test_a_trader_that_stops_and_closes_comes_to_rest_flat_and_its_profit_is_the
     assert not any(day.broker.net.values())
     assert day.engine.state.realised_total == day.broker.cash
     assert [event.seq for event in day.events] == list(range(1, len(day.events) + 1))
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@settings(max_examples=60, deadline=None)
+@given(moves=steps)
+def test_a_target_waits_for_something_and_is_decided_or_dropped_in_the_end(plan: str, moves: list[tuple[str, int, int]]) -> None:
+    day = Day(PLANS[plan], permuted=False)
+    for move in moves:
+        day.step(*move)
+        for slot in day.engine.state.slots.values():
+            assert slot.pending is None or slot.is_busy or slot.wake_at is not None, "a target waits for nothing"
+            assert slot.pending is not None or not slot.waits
+    day.wind_down()
+    came = [event.data["signal_id"] for event in day.events if event.type is EventType.SIGNAL and "decision" not in event.data]
+    decided = [event.data["signal_id"] for event in day.events if event.type is EventType.SIGNAL_DECIDED]
+    dropped = [event.data["signal_id"] for event in day.events if event.type is EventType.SIGNAL_SKIPPED]
+    assert len(decided) == len(set(decided)), "decided twice"
+    assert set(decided) <= set(came), "what did not wait is decided when it comes"
+    assert set(came) <= set(decided) | set(dropped), "waits for ever"
 
 
 @pytest.mark.parametrize("plan", PLANS)

@@ -79,6 +79,7 @@ def test_of_two_targets_that_arrive_while_an_order_is_in_flight_the_newest_wins(
         "strategy_key": SUBSCRIPTION.key,
         "current": "FLAT",
         "side": "SHORT",
+        "latency_ms": 60_000.0,  # its candle closed at 10:01
         "reason": "superseded",
         "detail": "by s-100200-LONG",
     }

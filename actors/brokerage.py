@@ -8,7 +8,9 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from actors.instruments import own_keys, stored_table, todays_table
+from actors.order_messages import OrderMessages
 from configs.accounts import AccountEntry, UpstoxSettings
+from runtime.accounts import BrokerMessage
 from runtime.errors import InvalidInput
 from runtime.market import IST, InstrumentId, Quote
 from runtime.ports import Broker, Store, Vault
@@ -35,13 +37,15 @@ class Brokerage:
         now: Callable[[], datetime],
         quote: Callable[[InstrumentId], Quote | None] = lambda _: None,
         fetches: bool = True,
+        messages: OrderMessages | None = None,
     ) -> None:
-        """`accounts` is keyed by user id; a user who is not in it has the defaults.
+        """`accounts` is keyed by user id; a user who is not in it has the defaults. `messages`: where brokers' answers are noted.
 
         Without `fetches` the instrument list is the one in `store`, of whatever day: for a look that changes nothing.
         """
         self._store, self._fetches = store, fetches
         self._vault, self._upstox, self._accounts, self._now, self._quote = vault, upstox, accounts, now, quote
+        self._messages = messages
         self._table: InstrumentTable | None = None
         self._loading = asyncio.Lock()
 
@@ -58,6 +62,7 @@ class Brokerage:
             egress=settings.egress,
             algo_name=settings.algo_name,
             answer_seconds=settings.answer_seconds,
+            on_message=_unheard if self._messages is None else self._messages.of(user_id),
         )
         table = (await self.table()).with_keys(await own_keys(self._store, UPSTOX, user_id))
         return UpstoxBroker(client, table, self._now, settings=settings, quote=self._quote)
@@ -67,6 +72,11 @@ class Brokerage:
         if config.credentials is None:
             raise InvalidInput("credentials", None, "live needs `credentials` or an `access_token`")
         return await self._vault.get(config.credentials)
+
+    async def close(self) -> None:
+        """When its brokers are closed."""
+        if self._messages is not None:
+            await self._messages.close()
 
     async def table(self) -> InstrumentTable:
         """Today's instruments. Raises `BrokerUnavailable` when there is no list of today and none can be fetched."""
@@ -129,6 +139,11 @@ def account_settings(entry: AccountEntry) -> AccountSettings:
         answer_seconds=entry.answer_seconds,
         exit_answer_seconds=entry.exit_answer_seconds,
     )
+
+
+def _unheard(message: BrokerMessage) -> None:
+    """Nobody keeps a record: a check by hand, which sends no orders."""
+    del message
 
 
 def _text(address: object) -> str | None:

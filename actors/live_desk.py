@@ -27,6 +27,10 @@ class Connections(Protocol):
         """The access token now in the vault. Raises `InvalidInput` when there is none."""
         ...
 
+    async def close(self) -> None:
+        """After the last broker."""
+        ...
+
 
 class LiveDesk:
     """`actors.desk.LiveDesk`: takes orders at once and sends them in tasks; what brokers report goes to `deliver`.
@@ -92,6 +96,7 @@ class LiveDesk:
         for user_id in list(self._accounts):
             self.dismiss(user_id)
         await asyncio.gather(*self._closing, return_exceptions=True)
+        await self._connections.close()
 
     # --- for the accounts ---
 

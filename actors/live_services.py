@@ -11,6 +11,7 @@ from loguru import logger
 from actors.brokerage import UPSTOX, Brokerage, endpoints, epoch_check
 from actors.instruments import todays_table
 from actors.live_desk import LiveDesk
+from actors.order_messages import OrderMessages
 from adapters.clock import WallClock
 from adapters.vault import EncryptedVault, KeyFile
 from configs.accounts import UpstoxSettings
@@ -70,6 +71,7 @@ def live_desk(spec: RunSpec, servers: Servers, settings: Settings, clock: Clock)
         accounts=settings.accounts,
         now=lambda: desk.now(),  # noqa: PLW0108 - the desk comes after its brokerage
         quote=lambda name: hosts[0].floor.desk.quote(name) if hosts else None,
+        messages=OrderMessages(servers.store, clock, lambda: desk.now()),  # noqa: PLW0108 - as above
     )
     desk = LiveDesk(brokerage, clock, epoch_check(servers.store))
     return DeskOfHost(desk, hosts)

@@ -16,11 +16,12 @@ _FILE_BYTES_MAX = 20_000_000
 _FILES_KEPT = 5
 _HIDDEN = "***"
 
-_NAME = r"[\w-]*(?:token|passw(?:or)?d|secret|api[_-]?key|authorization|credential)[\w-]*"
+_NAME = r"(?<![\w-])(?=[\w-]*(?:token|passw(?:or)?d|secret|api[_-]?key|authorization|credential))[\w-]++"
 _QUOTE = r"""(?:\\?["'])"""
+# Each begins at the beginning of a word, so that a long text takes time in proportion to its length.
 _SECRETS = (
     # user:password@ of a URL
-    (re.compile(r"(\w+://)[^\s/@\"']*:[^\s/@\"']*@"), rf"\1{_HIDDEN}@"),
+    (re.compile(r"(\b\w+://)[^\s/@\"']*:[^\s/@\"']*@"), rf"\1{_HIDDEN}@"),
     (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {_HIDDEN}"),
     # a JSON web token, wherever it stands
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), _HIDDEN),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import TypeAlias
 
 import msgspec
 
@@ -81,3 +83,24 @@ class AccountReport(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     ts: datetime
     positions: tuple[AccountPosition, ...]
+
+
+class BrokerMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """One request that changes something at a broker, and what came back.
+
+    `request` is its JSON value or its parameters, `answer` the bytes without access token and customer's id; no header of either.
+    Where no answer came, `http_status` is None and `failure` says why. `duration_ms`: wall time from sending to the end of the answer.
+    `order_id` is ours.
+    """
+
+    broker: str
+    operation: str
+    order_id: str | None
+    request: object
+    answer: bytes | None
+    http_status: int | None
+    failure: str | None
+    duration_ms: float
+
+
+OnBrokerMessage: TypeAlias = Callable[[BrokerMessage], None]

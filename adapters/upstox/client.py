@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Literal, TypeAlias
 
@@ -16,6 +18,7 @@ import msgspec
 from adapters.upstox.endpoints import Egress, Endpoints
 from adapters.upstox.refusals import Fault, classify_change
 from adapters.upstox.token import ASK_FOR_LOGIN, AccessToken
+from runtime.accounts import BrokerMessage, OnBrokerMessage
 from runtime.errors import BrokerError, BrokerRefused, BrokerUnavailable, OutcomeUnknown, RateLimited, SessionExpired
 
 READ_ATTEMPTS = 3
@@ -38,7 +41,7 @@ _decode = msgspec.json.Decoder(_Envelope).decode
 
 
 class UpstoxClient:
-    """One connection pool, one token, one way out of the machine."""
+    """One connection pool, one token, one way out of the machine. `on_message` hears of each request that changes something."""
 
     def __init__(
         self,
@@ -48,11 +51,12 @@ class UpstoxClient:
         egress: Egress | None = None,
         algo_name: str | None = None,
         answer_seconds: float = ANSWER_SECONDS,
+        on_message: OnBrokerMessage = lambda _: None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.token = token
         self.endpoints = endpoints or Endpoints()
-        self.jitter, self._answer_seconds = jitter, answer_seconds
+        self.jitter, self._answer_seconds, self._on_message = jitter, answer_seconds, on_message
         egress = egress or Egress()
         self._http = httpx.AsyncClient(
             transport=httpx.AsyncHTTPTransport(
@@ -94,9 +98,18 @@ class UpstoxClient:
         raise AssertionError  # the loop returns or raises
 
     async def change(
-        self, method: Method, url: str, *, json: object = None, params: Params | None = None, answer_seconds: float | None = None
+        self,
+        method: Method,
+        url: str,
+        *,
+        json: object = None,
+        params: Params | None = None,
+        answer_seconds: float | None = None,
+        order_id: str | None = None,
     ) -> bytes:
-        """Send one request that changes something, once. JSON of the answer's `data`. `answer_seconds`: wait no longer than this.
+        """Send one request that changes something, once. JSON of the answer's `data`.
+
+        `answer_seconds`: wait no longer than this. `order_id`: the order of ours that it is about.
 
         Raises:
             OutcomeUnknown: it may or may not have been carried out.
@@ -108,13 +121,8 @@ class UpstoxClient:
         patience = min(self._answer_seconds, answer_seconds or self._answer_seconds)
         timeout = httpx.Timeout(patience, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)
         headers = {"Authorization": bearer}
-        try:
-            async with asyncio.timeout(patience + CONNECT_SECONDS):  # an answer that drips in byte by byte is none
-                response = await self._http.request(method, url, json=json, params=params, headers=headers, timeout=timeout)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
-            raise BrokerUnavailable(f"{operation}: not sent, {type(error).__name__}") from None
-        except (httpx.RequestError, TimeoutError) as error:
-            raise OutcomeUnknown(f"{operation}: {type(error).__name__} after it was sent") from None
+        request = self._http.build_request(method, url, json=json, params=params, headers=headers, timeout=timeout)
+        response = await self._send(request, operation, patience, json if params is None else dict(params), order_id)
         envelope = _envelope(response)
         if response.is_success:
             if envelope is None or envelope.status not in {"success", "partial_success"}:
@@ -126,6 +134,31 @@ class UpstoxClient:
             self.token.refused(bearer)
             raise SessionExpired(ASK_FOR_LOGIN, error.code)
         raise error
+
+    async def _send(self, request: httpx.Request, operation: str, patience: float, body: object, order_id: str | None) -> httpx.Response:
+        """Once, and told to `on_message` however it ends."""
+        begun = time.monotonic()
+        told = partial(BrokerMessage, broker="upstox", operation=operation, order_id=order_id, request=body)
+        try:
+            response = await self._exchange(request, operation, patience)
+        except BaseException as error:  # also when it is given up
+            failure = str(error) or type(error).__name__
+            self._on_message(told(answer=None, http_status=None, failure=failure, duration_ms=_milliseconds_since(begun)))
+            raise
+        answer = self.token.hidden_in(response.content)
+        self._on_message(told(answer=answer, http_status=response.status_code, failure=None, duration_ms=_milliseconds_since(begun)))
+        return response
+
+    async def _exchange(self, request: httpx.Request, operation: str, patience: float) -> httpx.Response:
+        """Raises `BrokerUnavailable` or `OutcomeUnknown` where no answer came."""
+        try:
+            async with asyncio.timeout(patience + CONNECT_SECONDS):  # an answer that drips in byte by byte is none
+                response = await self._http.send(request)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
+            raise BrokerUnavailable(f"{operation}: not sent, {type(error).__name__}") from None
+        except (httpx.RequestError, TimeoutError) as error:
+            raise OutcomeUnknown(f"{operation}: {type(error).__name__} after it was sent") from None
+        return response
 
     async def _read_once(self, url: str, params: Params | None, *, authorized: bool) -> bytes:
         bearer = self.token.bearer() if authorized else ""
@@ -181,6 +214,10 @@ def _read_error(response: httpx.Response, fault: Fault | None, operation: str) -
     if response.status_code == HTTPStatus.FORBIDDEN:
         return BrokerRefused(str(error))
     return error
+
+
+def _milliseconds_since(begun: float) -> float:
+    return round((time.monotonic() - begun) * 1000, 3)
 
 
 def _envelope(response: httpx.Response) -> _Envelope | None:

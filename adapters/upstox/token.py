@@ -11,6 +11,9 @@ ASK_FOR_LOGIN = (
     "`shoal resume`; or START_TRADING with it)"
 )
 
+_SECRET_LENGTH_MIN = 5
+"""What is shorter is nobody's name or key at Upstox, and might stand in any word."""
+
 
 class AccessToken:
     """Known good until a server refuses it; then nothing is sent in its name until `renew`.
@@ -20,6 +23,8 @@ class AccessToken:
 
     def __init__(self, token: str) -> None:
         self._token = token
+        self.customer = ""
+        """Whose it is, by the broker's own name for him, once that is known."""
         self._valid = asyncio.Event()
         if token:
             self._valid.set()
@@ -36,6 +41,12 @@ class AccessToken:
         if not self._valid.is_set():
             raise SessionExpired(ASK_FOR_LOGIN)
         return f"Bearer {self._token}"
+
+    def hidden_in(self, answer: bytes) -> bytes:
+        """An answer that may repeat the token or the customer's id, without them."""
+        for secret in (self._token, self.customer):
+            answer = answer.replace(secret.encode(), b"***") if len(secret) >= _SECRET_LENGTH_MIN else answer
+        return answer
 
     def refused(self, bearer: str) -> None:
         """A server refused this header. A refusal of an older token says nothing about the one that replaced it."""

@@ -14,6 +14,7 @@ import msgspec
 
 from actors.brokerage import Brokerage, epoch_check
 from actors.live_desk import LiveDesk
+from actors.order_messages import OrderMessages
 from actors.trader_host import TraderHost
 from actors.wire import ForUser, SignalMessage, encode
 from adapters.clock import WallClock
@@ -99,7 +100,13 @@ class LiveStage:
         settings = UpstoxSettings(api=urls.rest, orders=urls.orders, feed=urls.feed, portfolio=urls.portfolio, instruments=urls.instruments)
         accounts = dict.fromkeys(self.users, self._account)
         brokerage = Brokerage(
-            self.vault, self.store, upstox=settings, accounts=accounts, now=lambda: self.venue.clock.now, quote=self._quote
+            self.vault,
+            self.store,
+            upstox=settings,
+            accounts=accounts,
+            now=lambda: self.venue.clock.now,
+            quote=self._quote,
+            messages=OrderMessages(self.store, WallClock(), lambda: self.venue.clock.now),
         )
         desk = LiveDesk(brokerage, WallClock(), epoch_check(self.store))
         self.host = TraderHost(

@@ -61,6 +61,29 @@ async def closed(stage: LiveStage, user: str) -> bool:
     return bool(await stage.said("POSITION_CLOSED", user))
 
 
+async def test_each_request_of_an_order_is_kept_with_its_answer_and_without_the_token() -> None:
+    """The entry is placed and answered with 500, the exit with 200."""
+    async with LiveStage() as stage:
+        await stage.start_host()
+        await stage.start_sessions()
+        stage.venue.faults.add(faults.Answer(operation="place", status=500, taken=True))
+        await stage.signal()
+        await stage.until(lambda: stage.said_by_all("POSITION_OPENED"), play=True)
+        await square_off(stage)
+        await stage.until(lambda: settled(stage), play=True)
+        await stage.kill()
+
+        entry, leave = stage.placed()
+        found = [log for log in await stage.store.find("order_logs", {"message": "WIRE"}) if log["operation"] == "POST 3/order/place"]
+        wire = {log["order_id"]: log for log in found}
+        assert {order_id: log["http_status"] for order_id, log in wire.items()} == {entry.tag: 500, leave.tag: 200}
+        assert all(log["request"]["tag"] == order_id and log["duration_ms"] > 0 for order_id, log in wire.items())
+        assert wire[str(leave.tag)]["answer"]["data"]["order_ids"] == [leave.order_id]
+        everything = repr([await stage.store.find(name, {}) for name in ("order_logs", "orders", "execution_logs", "sessions")])
+        assert str(leave.tag) in everything
+        assert stage.venue.token("U1") not in everything
+
+
 @pytest.mark.parametrize("leg", ["entry", "exit"])
 @pytest.mark.parametrize("what", sorted(ORDER_FAULTS))
 async def test_an_entry_and_its_exit_survive_and_the_position_never_waits_long_for_an_exit(what: str, leg: str) -> None:

@@ -19,7 +19,7 @@ from adapters.brokers.upstox.encode import check, modify_request, place_request,
 from adapters.brokers.upstox.gtt import Brackets
 from adapters.brokers.upstox.ledger import OrderLedger
 from adapters.brokers.upstox.portfolio import PortfolioStream
-from adapters.brokers.upstox.rows import Placed
+from adapters.brokers.upstox.rows import Placed, Profile
 from adapters.brokers.upstox.track import Track
 from adapters.upstox import UpstoxClient
 from adapters.upstox.client import parse
@@ -111,10 +111,11 @@ class UpstoxBroker:
 
     async def open(self) -> None:
         try:
-            await self._client.read("/v2/user/profile")
+            profile = parse(await self._client.read("/v2/user/profile"), Profile | None)
         except BrokerError as error:
             self._down(str(error), needs_login=isinstance(error, SessionExpired))
             raise
+        self._client.token.customer = "" if profile is None else profile.user_id
         self._up()
         if not self._tasks:
             self._spawn(self._stream.run())
@@ -162,7 +163,7 @@ class UpstoxBroker:
         request = place_request(order, key, self.settings.product, last)
         patience = self.settings.exit_answer_seconds if order.reduce_only else None
         try:
-            data = await self._change("POST", "/v3/order/place", json=request, answer_seconds=patience)
+            data = await self._change("POST", "/v3/order/place", json=request, answer_seconds=patience, order_id=order.order_id)
         except SessionExpired:
             self._ledger.forget(track)
             raise
@@ -207,7 +208,7 @@ class UpstoxBroker:
         """False when nothing is known of the request. Repeating a cancel is harmless."""
         await self._limiter.acquire()
         try:
-            await self._change("DELETE", "/v3/order/cancel", params={"order_id": broker_order_id})
+            await self._change("DELETE", "/v3/order/cancel", params={"order_id": broker_order_id}, order_id=track.order.order_id)
         except SessionExpired:
             raise
         except BrokerRefused as error:  # it is done, or never was: the book says what
@@ -221,7 +222,7 @@ class UpstoxBroker:
         await self._limiter.acquire()
         url = f"{self._client.endpoints.api}/v2/order/multi/cancel"
         try:
-            data = await self._client.change("DELETE", url, params={"tag": track.order.order_id})
+            data = await self._client.change("DELETE", url, params={"tag": track.order.order_id}, order_id=track.order.order_id)
         except (SessionExpired, EgressNotAllowed):
             raise
         except BrokerRefused as error:
@@ -249,7 +250,8 @@ class UpstoxBroker:
         last = await self._last_price(track.order)
         for broker_order_id in track.open_ids:
             await self._limiter.acquire()
-            await self._change("PUT", "/v3/order/modify", json=modify_request(broker_order_id, track.order, last))
+            request = modify_request(broker_order_id, track.order, last)
+            await self._change("PUT", "/v3/order/modify", json=request, order_id=track.order.order_id)
 
     async def _follow_market(self, track: Track) -> None:
         """A market order is a limit order here; should the market run away from it, it goes after it."""

@@ -98,6 +98,10 @@ class Addresses(msgspec.Struct, frozen=True):
     secondary_ip: str | None = None
 
 
+class Profile(msgspec.Struct, frozen=True):
+    user_id: str = ""
+
+
 class Placed(msgspec.Struct, frozen=True):
     order_ids: list[str]
 

@@ -102,6 +102,11 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     paused: bool = False
     """Takes no entries; the exits of what it holds go on."""
 
+    @property
+    def sizes_by_range(self) -> bool:
+        """Whether its sizes need the average true range of what is traded."""
+        return self.sizing.method is SizingMethod.VOLATILITY_TARGET
+
     @cached_property
     def key(self) -> str:
         return strategy_key(self.strategy, self.parameters, self.instrument, self.timeframe)

@@ -9,6 +9,7 @@ import msgspec
 
 from runtime.errors import InvalidInput
 from runtime.market import Candle, Instrument, InstrumentId, InstrumentKind, Timeframe
+from runtime.ranges import TrueRanges, contract_range
 from runtime.signals import OrderSide, Side, Signal, Target
 from runtime.strategy import MarketContext, ParameterValue, Strategy, strategy_key
 
@@ -35,7 +36,7 @@ class StrategyFailed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Running:
-    __slots__ = ("failed", "key", "last", "spec", "strategy")
+    __slots__ = ("failed", "key", "last", "ranges", "spec", "strategy")
 
     def __init__(self, spec: StrategySpec, strategy: Strategy) -> None:
         self.spec = spec
@@ -43,6 +44,7 @@ class _Running:
         self.strategy = strategy
         self.last: datetime | None = None
         self.failed = False
+        self.ranges = TrueRanges()
 
 
 class SignalEngine:
@@ -104,6 +106,11 @@ class SignalEngine:
                 return outcome
         return None
 
+    def range_of(self, key: str) -> float | None:
+        """Mean true range of the candles that a strategy has been shown; None for one that does not run, or saw too few."""
+        running = self._running.get(key)
+        return None if running is None else running.ranges.mean
+
     def on_candle(self, candle: Candle, context: MarketContext) -> list[Signal | StrategyFailed]:
         """Run every strategy of this instrument and timeframe; a candle not newer than a strategy's last one is ignored."""
         outcomes: list[Signal | StrategyFailed] = []
@@ -115,7 +122,8 @@ class SignalEngine:
                 case StrategyFailed() as failure:
                     outcomes.append(failure)
                 case Target() as target:
-                    signal = signal_of(running.spec, running.key, target, candle, context, self._instruments[candle.instrument])
+                    own, mean = self._instruments[candle.instrument], running.ranges.mean
+                    signal = signal_of(running.spec, running.key, target, candle, context, own, mean_range=mean)
                     if signal is None:
                         self.untradable += 1
                     else:
@@ -125,8 +133,19 @@ class SignalEngine:
         return outcomes
 
 
-def signal_of(spec: StrategySpec, key: str, target: Target, candle: Candle, context: MarketContext, own: Instrument) -> Signal | None:
-    """What `target` says to the subscribers of `spec` (whose key is `key`); `own` is the candle's instrument.
+def signal_of(
+    spec: StrategySpec,
+    key: str,
+    target: Target,
+    candle: Candle,
+    context: MarketContext,
+    own: Instrument,
+    *,
+    mean_range: float | None,
+) -> Signal | None:
+    """What `target` says to the subscribers of `spec` (whose key is `key`).
+
+    `own` is the candle's instrument, `mean_range` the mean true range of its candles up to this one where it is known and wanted.
 
     None: it names no contract, and the candle's own instrument is an index.
     """
@@ -134,6 +153,8 @@ def signal_of(spec: StrategySpec, key: str, target: Target, candle: Candle, cont
     if instrument.kind is InstrumentKind.INDEX:
         return None
     quote = context.quotes.get(instrument.id) if target.instrument is None else None  # traded itself: its own newest prices
+    contract_price = target.contract_price if target.instrument else target.contract_price or candle.close
+    ts = _closed_at(candle, context)
     sold = target.side is Side.SHORT and instrument.kind is not InstrumentKind.OPTION
     return Signal(
         signal_id=f"{key}:{_stamp(candle.opened_at.astimezone(UTC))}",
@@ -148,15 +169,30 @@ def signal_of(spec: StrategySpec, key: str, target: Target, candle: Candle, cont
         price=target.price,
         instrument=instrument,
         entry_side=OrderSide.SELL if sold else OrderSide.BUY,
-        contract_price=target.contract_price if target.instrument else target.contract_price or candle.close,
+        contract_price=contract_price,
         contract_bid=quote.bid if quote is not None and target.contract_bid is None else target.contract_bid,
         contract_ask=quote.ask if quote is not None and target.contract_ask is None else target.contract_ask,
         stop=target.stop,
         target=target.target,
-        atr=target.atr,
+        atr=target.atr or _range(instrument, mean_range, contract_price, candle, context, ts),
         candle_time=candle.opened_at,
-        ts=_closed_at(candle, context),
+        ts=ts,
         context=target.context,
+    )
+
+
+def _range(
+    instrument: Instrument, mean: float | None, price: float | None, candle: Candle, context: MarketContext, ts: datetime
+) -> float | None:
+    return contract_range(
+        instrument,
+        mean,
+        of=candle.instrument,
+        spot=candle.close,
+        price=price,
+        chain=context.chain,
+        at=ts,
+        close=context.session_close,
     )
 
 
@@ -175,6 +211,7 @@ def _decide(running: _Running, candle: Candle, context: MarketContext) -> Target
     if running.failed or (running.last is not None and candle.opened_at <= running.last):
         return None
     running.last = candle.opened_at
+    running.ranges.add(candle.high, candle.low, candle.close)
     try:
         return running.strategy.on_candle(candle, context)
     except Exception as error:  # noqa: BLE001 - a strategy is foreign code: whatever it raises must not stop the others

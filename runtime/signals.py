@@ -35,7 +35,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `direction` is the strategy's own word (`BUY_CALL`, `BUY_PUT`, `LONG`, …); `price` the underlying's price it looked at.
     `instrument` is the contract to trade (None: the candle's own instrument). `stop`/`target` are prices of that contract.
-    `atr` is the average true range of the traded contract, in its price, for sizes that follow volatility.
+    `atr` is the average true range of the traded contract, in its price, for sizes that follow volatility; None: that of the
+    candles, see `ranges`.
     `context` holds every indicator value that led to the decision; None where an indicator is not warmed up.
     """
 

@@ -160,8 +160,8 @@ class _Vectorised:
         own = _with(spec, session)
         sizing, limits, protection = own.subscription.sizing, session.risk, own.subscription.protection
         probe = structs.replace(own, session=_without_limits(_with(spec, session, sizing=_UNIT).session))
-        own_exits = protection.exit_mode is not ExitMode.SIGNAL_ONLY
-        if own_exits or self._count != self._closed or why_not(probe, self._strategy) is not None or limits.max_open_positions == 0:
+        goes_alone = own.subscription.sizes_by_range or protection.exit_mode is not ExitMode.SIGNAL_ONLY
+        if goes_alone or self._count != self._closed or why_not(probe, self._strategy) is not None or limits.max_open_positions == 0:
             return False
         tick, lot = spec.instrument.tick_size, spec.instrument.lot_size
         places = decimals(lot)
@@ -223,7 +223,8 @@ def _by_engine(
     ends = day_ends(candles, first, last)
     prices: PriceSource = options or OwnPrices(candles)
     contexts = Contexts(candles, calendar, options)
-    source = SharedSignals(signal_source(strategy, candles, contexts, spec.subscription, spec.instrument))
+    ranged = any(user.session.subscriptions[0].sizes_by_range for _, user in users)
+    source = SharedSignals(signal_source(strategy, candles, contexts, spec.subscription, spec.instrument, ranged=ranged))
     lanes: list[tuple[int, BacktestSpec, ExactLane]] = []
     for number, user in users:
         own = structs.replace(_with(spec, user.session), user_id=user.user_id)

@@ -91,7 +91,8 @@ class _Exact:
     ) -> BacktestResult:
         spec, first, last = self._spec, self._first, self._last
         contexts = Contexts(self._candles, self._calendar, self._options)
-        source = signal_source(strategy, self._candles, contexts, spec.subscription, spec.instrument)
+        ranged = spec.subscription.sizes_by_range
+        source = signal_source(strategy, self._candles, contexts, spec.subscription, spec.instrument, ranged=ranged)
         lane = ExactLane(spec, self._candles, source, self._prices, self._book, skip=skip, on_fill=on_fill, inside=self._inside)
         lane.begin(first)
         signals = 0

@@ -15,6 +15,7 @@ from runtime.backtest.scan import run_steps
 from runtime.compiled import compiled
 from runtime.kernel_strategy import FLAT_CODE, KernelStrategy
 from runtime.market import Instrument
+from runtime.ranges import PERIOD, TrueRanges
 from runtime.session import Subscription
 from runtime.signal_engine import SignalEngine, StrategyFailed, StrategySpec, signal_of
 from runtime.signals import Side, Signal
@@ -53,10 +54,11 @@ def stretches(source: SignalSource, last: int, progress: Progress | None = None)
 
 
 def signal_source(
-    strategy: Strategy, candles: CandleArray, contexts: Contexts, subscription: Subscription, traded: Instrument
+    strategy: Strategy, candles: CandleArray, contexts: Contexts, subscription: Subscription, traded: Instrument, *, ranged: bool
 ) -> SignalSource:
+    """`ranged`: whether anybody sizes by the signals' average true range."""
     if isinstance(strategy, KernelStrategy):
-        return KernelSignals(strategy, candles, contexts, subscription, traded)
+        return KernelSignals(strategy, candles, contexts, subscription, traded, ranged=ranged)
     return PythonSignals(strategy, candles, contexts, subscription, traded)
 
 
@@ -93,8 +95,16 @@ class KernelSignals:
     """A `KernelStrategy`: its step over all candles as machine code, a `Signal` built only where one is looked at."""
 
     def __init__(
-        self, strategy: KernelStrategy, candles: CandleArray, contexts: Contexts, subscription: Subscription, traded: Instrument
+        self,
+        strategy: KernelStrategy,
+        candles: CandleArray,
+        contexts: Contexts,
+        subscription: Subscription,
+        traded: Instrument,
+        *,
+        ranged: bool,
     ) -> None:
+        self._ranged = ranged
         self._strategy, self._candles, self._contexts = strategy, candles, contexts
         self._spec, self._traded = _spec(subscription), traded
         self._key = self._spec.key
@@ -140,7 +150,15 @@ class KernelSignals:
         except Exception as error:  # noqa: BLE001 - a strategy is foreign code: what it raises is told at the end of the run
             self.failure = f"{candle.opened_at}: {type(error).__name__}: {error}"
             return None
-        return signal_of(self._spec, self._key, target, candle, context, self._traded)
+        mean = self._mean_range(row) if self._ranged else None
+        return signal_of(self._spec, self._key, target, candle, context, self._traded, mean_range=mean)
+
+    def _mean_range(self, row: int) -> float | None:
+        """Of the candles up to `row`, as a `SignalEngine` that has seen them finds it."""
+        ranges, rows, candles = TrueRanges(), slice(max(row - PERIOD, 0), row + 1), self._candles
+        for high, low, close in zip(candles.high[rows].tolist(), candles.low[rows].tolist(), candles.close[rows].tolist(), strict=True):
+            ranges.add(high, low, close)
+        return ranges.mean
 
 
 class SharedSignals:

@@ -13,9 +13,10 @@ from runtime.engine.turn import Turn
 from runtime.events import EventType, ExitReason, SignalArrived
 from runtime.exits import decimal_price, stop_for_sizing
 from runtime.market import InstrumentKind
+from runtime.ranges import PERIOD
 from runtime.reconcile import Decision, SkipReason, reconcile
 from runtime.risk import outside_collar
-from runtime.session import SizingMethod, Subscription
+from runtime.session import Subscription
 from runtime.signals import OrderSide, Side, Signal
 from runtime.sizing import position_size
 from runtime.state import EngineState, Entry, Position, SessionStatus, Slot
@@ -63,7 +64,7 @@ def move_to_target(turn: Turn, slot: Slot, *, last_price: float | None = None) -
     if signal is None or slot.is_busy:
         return
     decision = reconcile(current=slot.side, target=signal.side)
-    if slot.waits and decision is not Decision.SKIP:
+    if slot.waits and decision is not Decision.SKIP and turn.hears(EventType.SIGNAL_DECIDED):
         turn.tell(EventType.SIGNAL_DECIDED, partial(_decided, signal, slot.position, turn.ts))
     slot.waits = False
     match decision:
@@ -144,23 +145,24 @@ def _size(
     turn: Turn, subscription: Subscription, signal: Signal, *, price: Decimal, stop: Decimal | None
 ) -> tuple[Decimal, tuple[SkipReason, str] | None]:
     capital, instrument = turn.state.config.capital, signal.instrument
-    atr = _atr(signal) if subscription.sizing.method is SizingMethod.VOLATILITY_TARGET else None
+    atr = _atr(signal) if subscription.sizes_by_range else None
     quantity = position_size(subscription.sizing, capital=capital, price=price, stop=stop, instrument=instrument, atr=atr)
     if quantity > 0:
         return quantity, None
-    if subscription.sizing.method is SizingMethod.VOLATILITY_TARGET and atr is None:
-        return quantity, (
-            SkipReason.NO_ATR,
-            f"sizing volatility_target needs the ATR of {instrument.id}, which {signal.strategy} does not give",
-        )
+    if subscription.sizes_by_range and atr is None:
+        needs = f"{PERIOD + 1} candles of {signal.underlying} and, for an option, its price"
+        return quantity, (SkipReason.NO_ATR, f"sizing volatility_target needs the ATR of {instrument.id}: {needs}")
     detail = f"capital {capital}, price {price}, stop {stop}: less than one lot of {instrument.lot_size}"
     return quantity, (SkipReason.SIZE_ZERO, detail)
 
 
 def _atr(signal: Signal) -> Decimal | None:
-    """Of the traded contract. The context's `atr` is of the instrument the strategy looks at: good only if that is what is traded."""
-    atr = signal.atr if signal.atr is not None or signal.instrument.id != signal.underlying else signal.context.get("atr")
-    return Decimal(repr(atr)) if isinstance(atr, int | float) and 0 < atr < float("inf") else None
+    """Of the traded contract."""
+    atr = signal.atr
+    return Decimal(repr(atr)) if atr is not None and 0 < atr < _INFINITY else None
+
+
+_INFINITY = float("inf")
 
 
 def _decided(signal: Signal, held: Position | None, ts: datetime, *, waits: bool = False) -> dict[str, object]:

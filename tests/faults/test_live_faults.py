@@ -63,14 +63,14 @@ async def closed(stage: LiveStage, user: str) -> bool:
 
 async def test_each_request_of_an_order_is_kept_with_its_answer_and_without_the_token() -> None:
     """The entry is placed and answered with 500, the exit with 200."""
-    async with LiveStage() as stage:
+    async with LiveStage(real_time=True) as stage:
         await stage.start_host()
         await stage.start_sessions()
         stage.venue.faults.add(faults.Answer(operation="place", status=500, taken=True))
         await stage.signal()
         await stage.until(lambda: stage.said_by_all("POSITION_OPENED"), play=True)
-        await square_off(stage)
-        await stage.until(lambda: settled(stage), play=True)
+        await stage.square_off()
+        await stage.until(stage.settled)
         await stage.kill()
 
         entry, leave = stage.placed()

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from runtime.market import Instrument, InstrumentKind
 from runtime.session import Sizing, SizingMethod
-from runtime.sizing import largest_order, position_size
+from runtime.sizing import largest_order, orders_needed, position_size
 
 COIN = Instrument(id="BTC/USDT", kind=InstrumentKind.SPOT, lot_size=Decimal("0.0001"), tick_size=Decimal("0.01"))
 
@@ -78,6 +78,43 @@ def test_less_than_a_lot_or_than_the_least_notional_is_nothing() -> None:
     poor = Instrument(id="X", kind=InstrumentKind.SPOT, lot_size=Decimal("0.001"), min_notional=Decimal(10))
     tiny = Sizing(method=SizingMethod.FIXED, quantity=Decimal("0.09"))
     assert position_size(tiny, capital=Decimal(1), price=Decimal(100), stop=None, instrument=poor) == 0
+
+
+def test_the_least_notional_itself_is_enough_and_is_a_matter_of_money() -> None:
+    """0.1 at 100 is 10; 0.1 at 99 is 9.9; 10 units at 1 are 10."""
+    coin = Instrument(id="X", kind=InstrumentKind.SPOT, lot_size=Decimal("0.1"), min_notional=Decimal(10))
+
+    def size(quantity: str, price: int) -> Decimal:
+        fixed = Sizing(method=SizingMethod.FIXED, quantity=Decimal(quantity))
+        return position_size(fixed, capital=Decimal(1), price=Decimal(price), stop=None, instrument=coin)
+
+    assert (size("0.1", 100), size("0.1", 99), size("10", 1)) == (Decimal("0.1"), 0, 10)
+
+
+def test_fixed_without_a_quantity_is_nothing() -> None:
+    assert position_size(Sizing(method=SizingMethod.FIXED), capital=Decimal(1), price=Decimal(1), stop=None, instrument=COIN) == 0
+
+
+@pytest.mark.parametrize("stop", [None, "45000"])
+def test_leveraged_risk_without_a_stop_counts_the_leverage_once(stop: str | None) -> None:
+    """10,000 × 0.02 × 3 / 45,000 = 0.01333…; a stop at the entry is none."""
+    sizing = Sizing(method=SizingMethod.LEVERAGED_RISK, risk_per_trade=Decimal("0.02"), leverage=Decimal(3))
+    level = None if stop is None else Decimal(stop)
+    assert position_size(sizing, capital=Decimal(10000), price=Decimal(45000), stop=level, instrument=COIN) == Decimal("0.0133")
+
+
+def test_a_range_below_one_is_a_range() -> None:
+    """10,000 × 0.02 / (0.25 × 2) = 400 of 4."""
+    sizing = Sizing(method=SizingMethod.VOLATILITY_TARGET, risk_per_trade=Decimal("0.02"))
+    quantity = position_size(sizing, capital=Decimal(10000), price=Decimal(4), stop=None, instrument=COIN, atr=Decimal("0.25"))
+    assert quantity == 400
+
+
+@pytest.mark.parametrize(("quantity", "orders"), [(900, 1), (901, 2), (1800, 2), (1801, 3), (30, 1)])
+def test_an_intent_needs_so_many_orders_of_nine_hundred(quantity: int, orders: int) -> None:
+    frozen = Instrument(id="X", kind=InstrumentKind.FUTURE, lot_size=Decimal(30), freeze_quantity=Decimal(900))
+    assert orders_needed(Decimal(quantity), frozen) == orders
+    assert orders_needed(Decimal(quantity), Instrument(id="X", kind=InstrumentKind.FUTURE)) == 1
 
 
 @given(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ def said_alike(name: str, parameters: dict[str, Any], candles: CandleArray, cale
     asked = spec(name, parameters)
     sources = [
         kind(create(name, parameters), candles, Contexts(candles, calendar), asked.subscription, asked.instrument)
-        for kind in (KernelSignals, PythonSignals)
+        for kind in (partial(KernelSignals, ranged=True), PythonSignals)
     ]
     found = 0
     for first in range(0, len(candles), 1_000):  # in stretches: the state goes on from one to the next

@@ -55,6 +55,7 @@ def crowd(shared: BacktestSpec) -> list[tuple[FleetUser, bool]]:
             user("limit that binds", shared, sizing=fixed("3"), risk=RiskLimits(max_daily_loss=Decimal(900), max_orders_per_day=10_000)),
             True,
         ),
+        (user("by range", shared, sizing=Sizing(method=SizingMethod.VOLATILITY_TARGET), capital=Decimal(300_000)), True),
         (user("few trades a day", shared, sizing=fixed("1"), protection=structs.replace(SIGNALS_ONLY, max_trades_per_day=4)), True),
         (user("usual order limit", shared, sizing=fixed("1"), risk=RiskLimits(max_daily_loss=None, max_orders_per_day=6)), True),
         (user("too poor at times", shared, sizing=by_risk("1"), capital=Decimal(30_100)), True),

@@ -12,7 +12,7 @@ from runtime.market import Timeframe
 from runtime.orders import OrderAbsent, OrderUnknown
 from runtime.session import Protection, RiskLimits, SessionConfig, Sizing, SizingMethod, Subscription
 from runtime.signals import Side
-from tests.builders import FUTURE, ONE_LOT, arrive, at, config, data_of, engine, fill, option, orders, points, said, signal, wake
+from tests.builders import FUTURE, ONE_LOT, arrive, at, config, data_of, engine, fill, option, orders, points, signal, wake
 
 FIRST = Subscription(sizing=ONE_LOT)
 SECOND = Subscription(sizing=ONE_LOT, timeframe=Timeframe.M5)
@@ -168,13 +168,12 @@ def test_a_volatility_target_takes_the_contracts_own_average_true_range() -> Non
     assert order.quantity == Decimal(60)
 
 
-def test_the_strategys_range_of_the_underlying_is_not_taken_for_the_contracts() -> None:
-    effects = arrive(engine(VOLATILITY), signal(Side.LONG, context={"atr": 12.5}))
-    assert skipped(effects)[0] == "no_atr"
-
-
-def test_it_is_taken_where_the_underlying_itself_is_traded() -> None:
-    effects = arrive(engine(VOLATILITY), signal(Side.LONG, instrument=FUTURE, underlying=FUTURE.id, context={"atr": 12.5}))
-    (order,) = orders(effects)
-    assert order.quantity == Decimal(80)
-    assert said(effects) == ["SIGNAL", "ORDER_SUBMITTED"]
+@pytest.mark.parametrize("changes", [{}, {"context": {"atr": 12.5}}, {"atr": 0.0}, {"atr": float("inf")}])
+def test_without_the_contracts_own_range_there_is_no_order(changes: dict[str, Any]) -> None:
+    """An indicator of the strategy's is of what it looks at, whatever it trades."""
+    reason, detail = skipped(arrive(engine(VOLATILITY), signal(Side.LONG, **changes)))
+    assert reason == "no_atr"
+    assert (
+        detail
+        == "sizing volatility_target needs the ATR of NSE:BANKNIFTY26NOV52000CE: 15 candles of NSE:BANKNIFTY and, for an option, its price"
+    )

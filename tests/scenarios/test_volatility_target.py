@@ -62,11 +62,3 @@ def test_options_of_the_scalper_are_sized_by_their_premiums_range() -> None:
         assert signal.contract_price is not None
         assert signal.atr < signal.contract_price
         assert quantity == min(sized(signal), Decimal(1_000_000) // Decimal(repr(signal.contract_ask)) // 30 * 30)
-
-
-def test_a_published_signal_is_sized_by_the_range_of_the_future_that_it_means() -> None:
-    external = {"strategy": "external", "parameters": {"source": "alerts"}, "instrument": "NSE:BANKNIFTY"}
-    ((signal, quantity),) = traded(BY_RANGE | external | {"capital": 100_000_000, "protection": {"exit_mode": "SIGNAL_ONLY"}}, publish=True)
-    assert signal.instrument.kind is InstrumentKind.FUTURE
-    lot = signal.instrument.lot_size
-    assert quantity == min(sized(signal) * 100, Decimal(100_000_000) // Decimal(repr(signal.contract_ask)) // lot * lot)

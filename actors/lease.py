@@ -17,11 +17,12 @@ _RENEWALS = 3
 class Lease:
     """`token` is that of the time it was taken; 0 before. A holder that dies keeps it for `seconds` at most."""
 
-    def __init__(self, bus: Bus, clock: Clock, name: str, *, seconds: float = LEASE_SECONDS) -> None:
+    def __init__(self, bus: Bus, clock: Clock, name: str, *, seconds: float = LEASE_SECONDS, holder: str | None = None) -> None:
+        """`holder`: a name that a successor goes on under without waiting; None: this process and no other."""
         self.name = name
         self.token = 0
         self._bus, self._clock, self._seconds = bus, clock, seconds
-        self._holder = secrets.token_hex(8)
+        self._holder = holder or secrets.token_hex(8)
 
     async def take(self, *, by_force: bool) -> None:
         """Return when it is ours: at once by force, which the holder before then hears of; else when it falls free."""
@@ -29,6 +30,10 @@ class Lease:
             await self._clock.sleep(self._seconds / _RENEWALS)
         self.token = token
         logger.info("lease {} taken with token {}", self.name, token)
+
+    async def release(self) -> None:
+        """Give it back before its time: whoever waits need not wait until it runs out."""
+        await self._bus.release_lease(self.name, self._holder)
 
     async def keep(self) -> None:
         """Renew it until it is lost. One that ran out while the bus was away, and that nobody took, goes on.

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from loguru import logger
 
+from actors.broker_session import BrokerSession
 from runtime.accounts import AccountPosition, AccountReport, OpenOrder
 from runtime.engine.account import differences
 from runtime.errors import (
@@ -65,6 +66,8 @@ class Desk(Protocol):
 
     def now(self) -> datetime: ...
 
+    def session_of(self, user_id: str, /) -> BrokerSession: ...
+
 
 class LiveAccount:
     """Nothing leaves before the broker's books have been compared with ours. Whatever hangs here hangs for this user only."""
@@ -82,6 +85,7 @@ class LiveAccount:
         self._unknown: dict[str, Order] = {}
         self._heard: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._session = desk.session_of(user_id)
         self._spawn(self._run())
 
     # --- what the host asks for; nothing of it waits ---
@@ -116,11 +120,14 @@ class LiveAccount:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._broker is not None:
             await self._broker.close()
+        await self._session.end()
 
     # --- life ---
 
     async def _run(self) -> None:
+        await self._session.begin()
         broker = self._broker = await self._connect()
+        self._spawn(self._leave_when_lost(broker))
         self._spawn(self._relay(broker))
         await self._reconcile(broker, self._first)
         for known in self._first:
@@ -130,6 +137,11 @@ class LiveAccount:
         while True:
             await self._compare_positions(broker)
             await self._desk.clock.sleep(POSITIONS_SECONDS)
+
+    async def _leave_when_lost(self, broker: Broker) -> None:
+        await self._session.lost()
+        self._armed.clear()
+        await broker.close()
 
     async def _connect(self) -> Broker:
         """A broker that cannot be built (no credentials, package missing) is the user's to mend: the session pauses and waits."""

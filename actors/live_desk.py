@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Protocol
 
+from actors.broker_session import BrokerSession, uncontested
 from actors.live_account import LiveAccount, open_orders
 from actors.user_trader import UserTrader
 from runtime.events import EngineInput
@@ -39,8 +40,14 @@ class LiveDesk:
     before that. `is_current` tells whether an epoch is still the user's newest: asked before each order leaves.
     """
 
-    def __init__(self, connections: Connections, clock: Clock, is_current: Callable[[str, int], Awaitable[bool]]) -> None:
-        self.clock = clock
+    def __init__(
+        self,
+        connections: Connections,
+        clock: Clock,
+        is_current: Callable[[str, int], Awaitable[bool]],
+        session_of: Callable[[str], BrokerSession] = uncontested,
+    ) -> None:
+        self.clock, self.session_of = clock, session_of
         self._connections, self._is_current = connections, is_current
         self._accounts: dict[str, LiveAccount] = {}
         self._traders: dict[str, UserTrader] = {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from loguru import logger
 
+from actors.broker_session import sessions_of
 from actors.brokerage import UPSTOX, Brokerage, endpoints, epoch_check
 from actors.instruments import todays_table
 from actors.live_desk import LiveDesk
@@ -59,7 +60,7 @@ class DeskOfHost(NamedTuple):
     hosts: list[TraderHost]
 
 
-def live_desk(spec: RunSpec, servers: Servers, settings: Settings, clock: Clock) -> DeskOfHost | None:
+def live_desk(spec: RunSpec, servers: Servers, settings: Settings, clock: Clock, host_id: str) -> DeskOfHost | None:
     """None where no live broker is set up."""
     if settings.upstox is None:
         return None
@@ -73,7 +74,7 @@ def live_desk(spec: RunSpec, servers: Servers, settings: Settings, clock: Clock)
         quote=lambda name: hosts[0].floor.desk.quote(name) if hosts else None,
         messages=OrderMessages(servers.store, clock, lambda: desk.now()),  # noqa: PLW0108 - as above
     )
-    desk = LiveDesk(brokerage, clock, epoch_check(servers.store))
+    desk = LiveDesk(brokerage, clock, epoch_check(servers.store), sessions_of(servers.bus, clock, host_id))
     return DeskOfHost(desk, hosts)
 
 

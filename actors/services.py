@@ -97,7 +97,7 @@ async def serve_trader_host(spec: RunSpec, host_id: str, ready: Ready) -> None:
 
     real_time = spec.speed is not None  # else the market waits for its hosts, and they for the store
     servers, clock = Servers(spec, patience_seconds=HOST_PATIENCE_SECONDS if real_time else STORE_PATIENCE_SECONDS), WallClock()
-    live = live_desk(spec, servers, settings_of(spec), clock)
+    live = live_desk(spec, servers, settings_of(spec), clock, host_id)
     host = TraderHost(
         host_id,
         bus=servers.bus,

@@ -46,6 +46,11 @@ MARKET_LEASE = "shoal:lease:market"
 """Held by the one market-data actor that speaks; the key beside it, `…:token`, counts how often it was given out."""
 
 
+def account_lease(user_id: str) -> str:
+    """Held by the one host that has a session with this user's broker."""
+    return f"shoal:lease:account:{user_id}"
+
+
 def user_events(user_id: str) -> str:
     return f"{EVENTS}:{user_id}"
 

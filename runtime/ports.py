@@ -91,6 +91,10 @@ class Bus(Protocol):
         """
         ...
 
+    async def release_lease(self, lease: str, holder: str) -> None:
+        """Whoever waits for it may have it now. Changes nothing where another holds it."""
+        ...
+
     async def append_under(self, lease: str, token: int, stream: str, payload: bytes, *, once: str, max_length: int) -> str:
         """As `append`, by the holder of the newest token of `lease` only, checked by the server in the same step.
 

@@ -161,6 +161,10 @@ class MemoryBus:
         held.until = now + seconds
         return held.token
 
+    async def release_lease(self, lease: str, holder: str) -> None:
+        if (held := self.server.leases.get(lease)) is not None and held.holder == holder:
+            held.until = 0.0
+
     async def append_under(self, lease: str, token: int, stream: str, payload: bytes, *, once: str, max_length: int) -> str:
         if self.server.leases.setdefault(lease, Lease()).token > token:
             raise LeaseLost(lease, token)

@@ -47,6 +47,10 @@ redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
 return redis.call('INCR', KEYS[2])
 """
 
+_RELEASE_LEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+"""
+
 _APPEND_UNDER = """
 if tonumber(redis.call('GET', KEYS[1]) or 0) > tonumber(ARGV[1]) then return false end
 local sent = redis.call('GET', KEYS[3])
@@ -83,6 +87,7 @@ class RedisBus:
         scripts = self._connection.commands
         self._publish_events = scripts.register_script(_PUBLISH_EVENTS)
         self._take_lease, self._append_under = scripts.register_script(_TAKE_LEASE), scripts.register_script(_APPEND_UNDER)
+        self._release_lease = scripts.register_script(_RELEASE_LEASE)
 
     async def publish(self, channel: str, payload: bytes) -> None:
         await self._publisher.publish(self._prefix + channel, payload)
@@ -154,6 +159,9 @@ class RedisBus:
         keys = [self._prefix + lease, self._prefix + lease + _GIVEN_OUT]
         arguments = [holder, int(seconds * 1000), int(by_force)]
         return await self._connection.retrying(lambda: self._take_lease(keys=keys, args=arguments))
+
+    async def release_lease(self, lease: str, holder: str) -> None:
+        await self._connection.retrying(lambda: self._release_lease(keys=[self._prefix + lease], args=[holder]))
 
     async def append_under(self, lease: str, token: int, stream: str, payload: bytes, *, once: str, max_length: int) -> str:
         keys = [self._prefix + lease + _GIVEN_OUT, self._prefix + stream, f"{self._prefix}{stream}:{once}"]

@@ -228,6 +228,12 @@ async def test_a_lease_has_one_holder_and_each_change_of_hands_a_greater_token(b
     assert taken > token
     assert await first.take_lease("l", "one", 30) is None
     assert await first.take_lease("another", "one", 30) is not None
+    await first.release_lease("l", "one")  # it is not the holder any more
+    assert await first.take_lease("l", "one", 30) is None
+    await second.release_lease("l", "two")
+    given_back = await first.take_lease("l", "one", 30)
+    assert given_back is not None
+    assert given_back > taken
 
 
 async def test_a_lease_that_is_not_renewed_falls_to_whoever_asks_next(buses: BusFactory) -> None:

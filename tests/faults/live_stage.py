@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import msgspec
 
+from actors.broker_session import sessions_of
 from actors.brokerage import Brokerage, epoch_check
 from actors.live_desk import LiveDesk
 from actors.order_messages import OrderMessages
@@ -96,6 +97,12 @@ class LiveStage:
 
     async def start_host(self) -> None:
         """A process of this name begins, be it the first or a successor."""
+        self.host = self.new_host(HOST)
+        await self.publish_prices()
+        self._host_task = asyncio.create_task(self.host.run())
+        await self.host.ready.wait()
+
+    def new_host(self, host_id: str) -> TraderHost:
         urls = self.venue.urls
         settings = UpstoxSettings(api=urls.rest, orders=urls.orders, feed=urls.feed, portfolio=urls.portfolio, instruments=urls.instruments)
         accounts = dict.fromkeys(self.users, self._account)
@@ -108,13 +115,9 @@ class LiveStage:
             quote=self._quote,
             messages=OrderMessages(self.store, WallClock(), lambda: self.venue.clock.now),
         )
-        desk = LiveDesk(brokerage, WallClock(), epoch_check(self.store))
-        self.host = TraderHost(
-            HOST, bus=MemoryBus(self.server), journal=self.journal, store=self.store, clock=WallClock(), live=desk, venue_speed=None
-        )
-        await self.publish_prices()
-        self._host_task = asyncio.create_task(self.host.run())
-        await self.host.ready.wait()
+        bus, clock = MemoryBus(self.server), WallClock()
+        desk = LiveDesk(brokerage, clock, epoch_check(self.store), sessions_of(bus, clock, host_id))
+        return TraderHost(host_id, bus=bus, journal=self.journal, store=self.store, clock=clock, live=desk, venue_speed=None)
 
     async def kill(self) -> None:
         """As abruptly as a task can die: nothing is said and nothing is cleaned up at the broker."""

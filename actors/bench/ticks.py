@@ -10,7 +10,7 @@ from actors.bench.fan_out import EVENTS_PER_USER, Progress, over_runs
 from actors.bench.market import PRICE, Market, session
 from actors.bench.processes import machine
 from actors.bench.stage import Stage
-from runtime.errors import InternalError
+from runtime.errors import InternalError, InvalidInput
 from runtime.session import Level, LevelUnit, Protection, SessionConfig
 
 GROUPS = 100
@@ -26,7 +26,12 @@ async def ticks(users: int, *, ticks: int = TICKS, on_progress: Progress) -> dic
 
     `order_ms`: from the tick's arrival in the host until the exit is journaled and submitted. `event_ms`: from the tick's
     publication until the order's event is on Redis, as an outside listener would see it.
+
+    Raises:
+        InvalidInput: fewer users than groups, so that some tick would touch nobody.
     """
+    if users < GROUPS:
+        raise InvalidInput("--users", users, f"ticks need {GROUPS} at least: each touches one position in {GROUPS}")
     ordered, heard = list[list[float]](), list[list[float]]()
     async with Stage(users, _guarded) as stage:
         market = Market(stage)

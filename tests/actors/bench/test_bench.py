@@ -55,6 +55,11 @@ def test_a_plot_needs_the_figures_it_is_drawn_from() -> None:
     assert "measure `fan-out` or `all`" in str(result.exception)
 
 
+def test_ticks_need_enough_users_for_each_to_touch_somebody() -> None:
+    result = CliRunner().invoke(app, ["bench", "ticks", "--users", "99"])
+    assert "ticks need 100 at least" in str(result.exception)
+
+
 RESULT = {
     "users": 1_000,
     "decision_ms": {"p50": 100.0, "p99": 150.0, "last": 200.0},

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from actors.recent import Recent
 from actors.streams import is_after, unless_redis_is_away
-from actors.trading_floor import Stopwatch, TradingFloor
+from actors.trading_floor import TradingFloor
+from actors.turned import Stopwatch
 from actors.turns import Turns
 from actors.wire import decode_signal, encode
 from runtime import channels

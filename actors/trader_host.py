@@ -29,7 +29,8 @@ from actors.recovery import Recovery
 from actors.rollouts import rollouts_in_force
 from actors.signal_reader import SignalReader
 from actors.streams import unless_redis_is_away
-from actors.trading_floor import Stopwatch, TradingFloor, Turned
+from actors.trading_floor import TradingFloor
+from actors.turned import Stopwatch, Turned
 from actors.user_trader import UserTrader
 from actors.wire import (
     ForAll,

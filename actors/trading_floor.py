@@ -9,12 +9,12 @@ from datetime import datetime
 from itertools import islice
 from typing import TypeAlias
 
-import msgspec
 from loguru import logger
 
 from actors.desk import LiveDesk, OrderRouter, PaperDesk
 from actors.kill_switch import KillSwitch
 from actors.outbox import Outbox
+from actors.turned import NOT_MEASURED, Failure, Stopwatch, Turned
 from actors.user_trader import UserTrader, replay
 from actors.wake_ups import WakeUps
 from actors.wire import decode_input, encode
@@ -23,7 +23,6 @@ from runtime.events import (
     CancelOrder,
     Effect,
     EngineInput,
-    JournalRecord,
     LossLimitTouched,
     PriceTouched,
     Publish,
@@ -41,23 +40,6 @@ from runtime.ports import Journal
 from runtime.state import SessionStatus
 from runtime.triggers import TriggerBook
 
-
-class Turned(msgspec.Struct, frozen=True):
-    """One applied input whose record is not durable yet."""
-
-    trader: UserTrader
-    record: JournalRecord
-    effects: list[Effect]
-
-
-class Stopwatch(msgspec.Struct, frozen=True):
-    """Wall-clock origin of what is being settled, in nanoseconds, for measurement only (0: not measured)."""
-
-    candle_closed_at_ns: int = 0
-    tick_received_at_ns: int = 0
-
-
-NOT_MEASURED = Stopwatch()
 CHUNK = 256
 """Traders whose records are written together while the next ones decide."""
 YIELD_EVERY = 64
@@ -157,25 +139,28 @@ class TradingFloor:
 
         While the store is away a trader hears that first. `encoded`: the input as JSON, where many traders take the same one.
         """
-        if not self._store_is_away() or not trader.state.store_up:
-            return await self._take(trader, event, encoded)
-        self._cut_off.add(trader.user_id)
-        heard = await self._take(trader, StoreChanged(ts=event.ts, up=False, reason="the journal's store does not answer"), None)
-        return heard + (await self._take(trader, event, encoded) if self.traders.get(trader.user_id) is trader else [])
+        turned: list[Turned] = []
+        failure = self._take(trader, event, encoded, turned)
+        return turned if failure is None else turned + await self._suspend(failure)
 
-    async def _take(self, trader: UserTrader, event: EngineInput, encoded: str | None) -> list[Turned]:
+    def _take(self, trader: UserTrader, event: EngineInput, encoded: str | None, turned: list[Turned]) -> Failure | None:
+        if self._store_is_away() and trader.state.store_up and not isinstance(event, StoreChanged):
+            self._cut_off.add(trader.user_id)
+            away = StoreChanged(ts=event.ts, up=False, reason="the journal's store does not answer")
+            if (failure := self._take(trader, away, None, turned)) is not None:
+                return failure
         try:
             record, effects = trader.take(event, encoded=encoded)
         except Exception as error:  # noqa: BLE001 - the one place where a poisoned trader must not take its neighbours down
-            logger.opt(exception=True).error("trader {} failed on {}: {}", trader.user_id, type(event).__name__, error)
-            return await self._suspend(trader, event.ts, error)
+            return Failure(trader, event, error)
         for effect in effects:
             self._apply_locally(trader, effect)
         if trader.state.orders:
             self._with_orders.add(trader.user_id)
         else:
             self._with_orders.discard(trader.user_id)
-        return [Turned(trader, record, effects)]
+        turned.append(Turned(trader, record, effects))
+        return None
 
     async def on_prices(self, prices: Prices, stopwatch: Stopwatch = NOT_MEASURED) -> bool:
         """Fills of resting orders first, then the levels touched, in the order of the quotes. Whether anything happened."""
@@ -236,28 +221,34 @@ class TradingFloor:
 
     async def _round(self, inputs: Iterable[Input], stopwatch: Stopwatch, encoded: str | None) -> list[Answer]:
         answers: list[Answer] = []
+        failures: dict[str, Failure] = {}
         writing: asyncio.Task[list[Answer]] | None = None
         waiting = iter(inputs)
         try:
             while chunk := list(islice(waiting, CHUNK)):
-                turned = await self._decide(chunk, encoded)
+                turned = await self._decide(chunk, encoded, failures)
                 if writing is not None:
                     answers += await writing
                 writing = asyncio.create_task(self._commit(turned, stopwatch))
                 await asyncio.sleep(0)  # the driver has the batch before the next chunk is decided
             if writing is not None:
                 answers += await writing
+            for failure in failures.values():  # behind everybody else, who need not wait until its journal is read
+                answers += await self._commit(await self._suspend(failure), NOT_MEASURED)
         finally:
             if writing is not None:
                 writing.cancel()
         return answers
 
-    async def _decide(self, chunk: Sequence[Input], encoded: str | None) -> list[Turned]:
+    async def _decide(self, chunk: Sequence[Input], encoded: str | None, failures: dict[str, Failure]) -> list[Turned]:
         turned: list[Turned] = []
         for position, (user_id, event) in enumerate(chunk, start=1):
-            trader = self.traders.get(user_id)
-            if trader is not None:
-                turned += await self.take(trader, event, encoded=encoded)
+            if user_id in failures:
+                failures[user_id].missed.append(event)
+            elif (trader := self.traders.get(user_id)) is not None:
+                failure = self._take(trader, event, encoded, turned)
+                if failure is not None:
+                    failures[user_id] = failure
             if position % YIELD_EVERY == 0:
                 await asyncio.sleep(0)  # orders of the chunk before leave
         return turned
@@ -370,8 +361,12 @@ class TradingFloor:
         quotes: dict[InstrumentId, Quote] = self.desk.quotes
         return {name: quotes[name].price for name in instruments if name in quotes}
 
-    async def _suspend(self, trader: UserTrader, ts: datetime, error: Exception) -> list[Turned]:
-        """A trader as it was before the input that it failed on, paused."""
+    async def _suspend(self, failure: Failure) -> list[Turned]:
+        """A trader as it was before the input that it failed on, paused; then it takes in what came after."""
+        trader, event, error = failure.trader, failure.event, failure.error
+        logger.opt(exception=error).error("trader {} failed on {}: {}", trader.user_id, type(event).__name__, error)
+        if self.traders.get(trader.user_id) is not trader:  # fenced meanwhile
+            return []
         try:
             state, number, _ = await replay(self._journal, trader.user_id)
         except ServerUnavailable:
@@ -386,4 +381,8 @@ class TradingFloor:
             healthy.engine.process(decode_input(record.input))
             healthy.number = record.number
         self.admit(healthy)
-        return [Turned(healthy, *healthy.take(SuspendSession(ts=ts, reason=f"internal error: {type(error).__name__}")))]
+        turned = [Turned(healthy, *healthy.take(SuspendSession(ts=event.ts, reason=f"internal error: {type(error).__name__}")))]
+        for missed in failure.missed:
+            if (successor := self.traders.get(trader.user_id)) is not None:
+                turned += await self.take(successor, missed)
+        return turned

@@ -75,7 +75,7 @@ async def test_a_user_of_whom_nothing_waits_is_out_already() -> None:
 
 
 async def test_the_time_of_each_order_and_each_fill_is_told_in_one_message_of_its_kind() -> None:
-    from actors.trading_floor import Stopwatch
+    from actors.turned import Stopwatch
     from actors.wire import decode_latency
 
     crowd = Crowd(USERS)

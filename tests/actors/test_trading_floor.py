@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 from actors.trading_floor import CHUNK, Input
-from runtime.events import JournalRecord, SignalArrived
+from actors.wire import decode_input
+from runtime.events import JournalRecord, PauseSession, SignalArrived
 from tests.actors.floors import Crowd
 from tests.builders import at, signal
 
@@ -96,3 +98,34 @@ async def test_nothing_is_published_while_traders_decide() -> None:
     crowd.journal.gate.set()
     await running
     publishing.cancel()
+
+
+async def test_the_orders_of_the_others_are_out_before_the_journal_of_one_that_failed_is_read() -> None:
+    crowd = Crowd(["bad", "u1", "u2"])
+    await crowd.start()
+    reading, go_on, read = asyncio.Event(), asyncio.Event(), crowd.journal.read
+
+    async def read_when_told(user_id: str, after: int = 0) -> AsyncIterator[JournalRecord]:
+        reading.set()
+        await go_on.wait()
+        async for record in read(user_id, after):
+            yield record
+
+    crowd.journal.read = read_when_told  # type: ignore[method-assign]
+    crowd.floor.traders["bad"].state.config = None  # type: ignore[assignment]  # its engine cannot go on
+    arrived = SignalArrived(ts=at("10:00"), signal=signal())
+    paused_by_hand = PauseSession(ts=at("10:00"), command_id="pause")
+    running = asyncio.create_task(crowd.floor.run([("bad", arrived), ("bad", paused_by_hand), ("u1", arrived), ("u2", arrived)]))
+    await reading.wait()
+    exchange = crowd.floor.desk._venue._exchange
+    assert [exchange.knows(next(iter(crowd.floor.traders[user].state.orders))) for user in ("u1", "u2")] == [True, True]
+    go_on.set()
+    await running
+
+    assert [len(crowd.floor.traders[user].state.open_positions) for user in ("bad", "u1", "u2")] == [0, 1, 1]
+    inputs = [type(decode_input(record.input)).__name__ for record in await records_of(crowd, "bad")]
+    assert inputs[-2:] == ["SuspendSession", "PauseSession"]
+
+
+async def records_of(crowd: Crowd, user_id: str) -> list[JournalRecord]:
+    return [record async for record in crowd.journal.read(user_id, 0)]

@@ -19,7 +19,8 @@ import msgspec
 
 from actors.desk import PaperDesk
 from actors.outbox import Outbox
-from actors.trading_floor import Stopwatch, TradingFloor
+from actors.trading_floor import TradingFloor
+from actors.turned import Stopwatch
 from actors.user_trader import UserTrader
 from adapters.clock import WallClock
 from adapters.embedded import EmbeddedServers

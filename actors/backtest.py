@@ -16,6 +16,7 @@ from actors.option_market import OptionData, StoredChains, option_data, option_m
 from actors.strategy_source import create_strategy
 from adapters.backtest_report import DataQuality, Finding, Page, Section, backtest_page, write_page
 from adapters.candle_files import CandleFile, QualityReport
+from adapters.trade_folder import TradeFolder
 from runtime.backtest.candle_array import CandleArray
 from runtime.backtest.result import BacktestResult
 from runtime.backtest.run import Progress, run_backtest
@@ -146,6 +147,7 @@ def backtest(
     histories: Callable[[str], History] | None = None,
     chains: StoredChains | None = None,
     progress: Progress | None = None,
+    trades_folder: Path | None = None,
     **settings: Any,
 ) -> Backtest:
     """Run a strategy over candles.
@@ -161,6 +163,8 @@ def backtest(
         histories: gives the history of the store or of a broker by name.
         chains: gives recorded option chains of the store, for the setting `chains="store"`.
         progress: told (candles done, candles in all) now and then.
+        trades_folder: a new folder to keep the trades in, for runs of millions: memory then does not grow with their number. Yours to
+            delete when the result is no longer used.
         **settings: the other fields of `actors.backtest_setup.BacktestRequest`: capital, risk, quantity, fees, slippage, fill, lane, seed, …
 
     Raises:
@@ -176,7 +180,7 @@ def backtest(
     file, calendar = load_candles(source, histories or _no_histories)
     request = BacktestRequest(strategy=strategy, parameters=parameters or {}, start=start, end=end, **settings)
     options = option_data(request, file.instrument, file.array(), chains)
-    return run_on(request, file, calendar, options, progress=progress)
+    return run_on(request, file, calendar, options, progress=progress, trades_folder=trades_folder)
 
 
 def run_on(
@@ -187,8 +191,12 @@ def run_on(
     *,
     finer: CandleArray | None = None,
     progress: Progress | None = None,
+    trades_folder: Path | None = None,
 ) -> Backtest:
-    """Run over candles that are read already, `options` of `option_data`, and `finer` candles as `run_backtest` takes them."""
+    """Run over candles that are read already, `options` of `option_data`, and `finer` candles as `run_backtest` takes them.
+
+    `trades_folder` as of `backtest`.
+    """
     candles = file.array()
     spec = backtest_spec(request, file.instrument, file.timeframe)
     started = time.perf_counter()
@@ -201,6 +209,7 @@ def run_on(
         finer=finer,
         quality=[*file.report.lines(), *(() if options is None else options.quality)],
         progress=progress,
+        kept=None if trades_folder is None else TradeFolder(trades_folder),
     )
     return Backtest(msgspec.structs.replace(result, seconds=time.perf_counter() - started), candles, file.report)
 

@@ -13,6 +13,7 @@ from runtime.backtest.candle_array import CandleArray
 from runtime.backtest.prices import PriceSource
 from runtime.backtest.result import ZERO, TradeTable
 from runtime.backtest.scan import extremes
+from runtime.backtest.trade_columns import BLOCK_TRADES, Columns, TradeColumns, TradesInMemory
 from runtime.compiled import compiled
 from runtime.orders import Leg, Order, OrderFilled
 from runtime.state import Position
@@ -49,18 +50,16 @@ class _Names:
 class TradeBook:
     """Of one slot: at most one position is open at a time."""
 
-    def __init__(self, candles: CandleArray, prices: PriceSource, day_ends: NDArray[np.int64]) -> None:
-        """`day_ends`: row of each day's last candle, on which an open position is marked."""
+    def __init__(self, candles: CandleArray, prices: PriceSource, day_ends: NDArray[np.int64], kept: TradeColumns | None = None) -> None:
+        """`day_ends`: row of each day's last candle, on which an open position is marked. `kept`: where closed trades go."""
         self._candles, self._prices, self._day_ends = candles, prices, day_ends
         self._open: _Open | None = None
-        self._rows: list[tuple[float, ...]] = []
+        self._rows: list[tuple[float, ...]] = []  # those of the newest block
+        self._kept = kept or TradesInMemory()
         self._marks: list[tuple[int, float]] = []
         self._rules, self._reasons, self._instruments = _Names(), _Names(), _Names()
         self._day = 0  # the first day whose end no closed position has passed
         self._extremes = compiled(extremes)
-
-    def __len__(self) -> int:
-        return len(self._rows)
 
     def on_fill(self, fill: OrderFilled, order: Order, position: Position, rule: str, row: int, *, at_close: bool) -> None:
         """A fill as the engine has applied it. `position` is its object, `at_close` whether the fill was at the candle's close."""
@@ -107,6 +106,8 @@ class TradeBook:
                 at_close,
             )
         )
+        if len(self._rows) == BLOCK_TRADES:
+            self._keep()
 
     def _excursions(self, opened: _Open, until: int, exit_price: float) -> tuple[float, float]:
         """Largest loss and gain per unit over the whole candles held, up to before the row `until`, and at the exit."""
@@ -139,31 +140,34 @@ class TradeBook:
         return self._marks
 
     def table(self) -> TradeTable:
+        self._keep()
+        return TradeTable(**self._kept.whole(), rules=self._rules.all, exit_reasons=self._reasons.all, instruments=self._instruments.all)
+
+    def _keep(self) -> None:
         width = 18
         columns = np.array(self._rows, dtype=np.float64).reshape(-1, width).T
+        self._rows.clear()
         whole = columns.astype(np.int64)
         entry_bar, exit_bar = whole[0], whole[1]
         opened_at, seconds = self._candles.opened_at, self._candles.seconds
-        return TradeTable(
-            entry_time=(opened_at[entry_bar] + whole[16] * seconds).astype("datetime64[s]"),
-            exit_time=(opened_at[exit_bar] + whole[17] * seconds).astype("datetime64[s]"),
-            entry_bar=entry_bar,
-            exit_bar=exit_bar,
-            side=whole[2].astype(np.int8),
-            direction=whole[3].astype(np.int8),
-            quantity=columns[4],
-            entry_price=columns[5],
-            exit_price=columns[6],
-            rule=whole[7].astype(np.int16),
-            exit_reason=whole[8].astype(np.int16),
-            instrument=whole[9].astype(np.int32),
-            gross=columns[10],
-            fees=columns[11],
-            entry_fees=columns[12],
-            net=columns[13],
-            mae=columns[14],
-            mfe=columns[15],
-            rules=self._rules.all,
-            exit_reasons=self._reasons.all,
-            instruments=self._instruments.all,
-        )
+        block: Columns = {
+            "entry_time": (opened_at[entry_bar] + whole[16] * seconds).astype("datetime64[s]"),
+            "exit_time": (opened_at[exit_bar] + whole[17] * seconds).astype("datetime64[s]"),
+            "entry_bar": entry_bar,
+            "exit_bar": exit_bar,
+            "side": whole[2].astype(np.int8),
+            "direction": whole[3].astype(np.int8),
+            "quantity": columns[4],
+            "entry_price": columns[5],
+            "exit_price": columns[6],
+            "rule": whole[7].astype(np.int16),
+            "exit_reason": whole[8].astype(np.int16),
+            "instrument": whole[9].astype(np.int32),
+            "gross": columns[10],
+            "fees": columns[11],
+            "entry_fees": columns[12],
+            "net": columns[13],
+            "mae": columns[14],
+            "mfe": columns[15],
+        }
+        self._kept.append(block)

@@ -21,6 +21,7 @@ from runtime.backtest.result import BacktestResult, BacktestSpec, EquityCurve, L
 from runtime.backtest.screen_rules import why_not
 from runtime.backtest.screening import Screen
 from runtime.backtest.signals import Progress, signal_source, stretches
+from runtime.backtest.trade_columns import TradeColumns
 from runtime.calendar import ExchangeCalendar
 from runtime.errors import InvalidConfig
 from runtime.kernel_strategy import KernelStrategy
@@ -41,6 +42,7 @@ def run_backtest(
     progress: Progress | None = None,
     skip: bool = True,
     on_fill: OnFill | None = None,
+    kept: TradeColumns | None = None,
 ) -> BacktestResult:
     """Run one strategy over candles.
 
@@ -55,6 +57,7 @@ def run_backtest(
         progress: told how far the run has come.
         skip: pass over candles that can wake nothing. It changes the time taken and nothing else.
         on_fill: told of every fill, with its order.
+        kept: where the exact lane puts trades as they close, and the result has them from; by default in memory.
 
     Raises:
         InvalidConfig: the candles are of another instrument or timeframe, or none is within the dates; `finer` are not, or
@@ -65,7 +68,7 @@ def run_backtest(
     if spec.lane is Lane.SCREENING:
         return _screened(spec, candles, strategy, calendar, quality)
     inside = None if finer is None else Inside(candles, finer)
-    return _Exact(spec, candles, calendar, options, inside).run(strategy, quality, progress, skip=skip, on_fill=on_fill)
+    return _Exact(spec, candles, calendar, options, inside, kept).run(strategy, quality, progress, skip=skip, on_fill=on_fill)
 
 
 class _Exact:
@@ -78,13 +81,14 @@ class _Exact:
         calendar: ExchangeCalendar | None,
         options: OptionMarket | None,
         inside: Inside | None,
+        kept: TradeColumns | None,
     ) -> None:
         self._inside = inside
         self._spec, self._candles, self._calendar, self._options = spec, candles, calendar, options
         self._first, self._last = traded_rows(spec, candles)
         self._prices: PriceSource = options or OwnPrices(candles)
         self._ends = day_ends(candles, self._first, self._last)
-        self._book = TradeBook(candles, self._prices, self._ends)
+        self._book = TradeBook(candles, self._prices, self._ends, kept)
 
     def run(
         self, strategy: Strategy, quality: Sequence[str], progress: Progress | None, *, skip: bool, on_fill: OnFill | None

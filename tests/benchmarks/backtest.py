@@ -1,7 +1,7 @@
 """Backtests against their goals and against other libraries. Run: `python -m tests.benchmarks.backtest [--bars N …] [--peers NAME …|none]`.
 
-Prints one JSON object per number of candles: `lanes`, `trades`, `peers` {name: {version, bars_s, trades}}, `rss_mb`. Peers are
-installed from PyPI into environments that are gone afterwards, and must find the same number of trades: `agrees` says so, `rule` in
+Prints one JSON object per number of candles: `lanes`, `trades`, `peers` {name: {version, bars_s, trades}}, `rss_mb`,
+`trade_memory` (as `tests.benchmarks.trade_memory` tells). Peers are installed from PyPI into environments that are gone afterwards, and must find the same number of trades: `agrees` says so, `rule` in
 what a peer's fills differ. A peer that cannot be installed, fails or would take more than five minutes is listed with `error`.
 """
 
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from actors.bench.backtest import COIN, backtest_figures, walk
+from tests.benchmarks import trade_memory
 from tests.benchmarks.peers import PEERS, environment, run
 
 BARS = (500_000, 5_000_000)
@@ -26,9 +27,10 @@ BARS = (500_000, 5_000_000)
 
 def measure(bars: Sequence[int], peers: Sequence[str]) -> list[dict[str, Any]]:
     reports: list[dict[str, Any]] = []
+    memory = trade_memory.measure()
     for count in bars:
         print(f"measuring {count:,} candles …", file=sys.stderr)
-        reports.append(backtest_figures(count) | {"peers": {}})
+        reports.append(backtest_figures(count) | {"peers": {}, "trade_memory": memory})
     with tempfile.TemporaryDirectory(prefix="candles-") as folder:
         files = {count: save(count, Path(folder)) for count in bars}
         for name in peers:

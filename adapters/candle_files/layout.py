@@ -58,7 +58,8 @@ def read_raw(path: Path, start: date | None, end: date | None, report: QualityRe
         raise InvalidMarketData("candle file", str(path), f"cannot be read: {error}") from error
     absent = [name for name in _PRICES if name not in table.column_names]
     if absent:
-        raise InvalidMarketData("candle file", str(path), f"lacks {', '.join(absent)}; its columns are {', '.join(table.column_names)}")
+        names = pq.read_schema(path).names if path.suffix == ".parquet" else table.column_names
+        raise InvalidMarketData("candle file", str(path), f"lacks {', '.join(absent)}; its columns are {', '.join(names)}")
     at, zone = read_times(table, path)
     symbols: tuple[str, ...] = (
         tuple(pc.unique(table["instrument"]).cast(pa.string()).to_pylist()) if "instrument" in table.column_names else ()

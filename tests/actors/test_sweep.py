@@ -20,7 +20,7 @@ from actors.study_file import StudyFile
 from actors.study_pages import sweep_page, walk_page
 from actors.sweep import Days, SweepRequest, days_of, ranked, split, study_fingerprint
 from actors.sweep_result import SweepResult, run_sweep
-from actors.trials import InProcess, study_data
+from actors.trials import InProcess, TrialTask, run_trials, study_data
 from actors.walk_forward import WalkRequest, WalkResult, run_walk, windows
 from adapters.backtest_report import render
 from adapters.candle_files import CandleFile
@@ -179,6 +179,22 @@ def test_an_interrupted_sweep_goes_on_and_ends_with_the_same_table(
     assert again.summary() == whole.summary()
     assert whole.lane is Lane.EXACT
     assert {trial.status for trial in whole.trials} == {"complete", "pruned"}
+
+
+def test_a_strategys_file_travels_with_the_study_to_machines_that_do_not_have_it(
+    file: CandleFile, tmp_path: Path, every: BacktestRequest
+) -> None:
+    data = study_data(every, file.array(), None)
+    days = days_of(data.candles, None, None)
+    task = TrialTask(request=every, start=days.start, end=days.end, parameters=[{"every": 20}, {"every": 31}])
+    here = run_trials(data, task)
+    content = Path(every.strategy).read_text(encoding="utf-8")
+    Path(every.strategy).unlink()
+    assert run_trials(data, task) == here
+    Path(every.strategy).write_text(content + "\n# another strategy of the same name\n", encoding="utf-8")
+    request = msgspec.structs.replace(REQUEST, backtest=every, ranges={"every": [20, 31]})
+    changed = study_data(every, file.array(), None)
+    assert study_fingerprint(request, changed, days) != study_fingerprint(request, data, days)
 
 
 def test_a_finished_sweep_runs_nothing_again(file: CandleFile, tmp_path: Path) -> None:

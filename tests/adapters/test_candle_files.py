@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -243,6 +244,12 @@ def test_an_absent_file_and_a_parquet_that_is_none_are_refused(tmp_path: Path) -
         read_candles(tmp_path / "BANKNIFTY_1m.csv")
     with pytest.raises(InvalidMarketData, match="cannot be read"):
         read_candles(write(tmp_path, "not parquet", "BANKNIFTY_1m.parquet"))
+
+
+def test_a_parquet_of_something_else_is_refused_with_the_columns_it_has(tmp_path: Path) -> None:
+    pd.DataFrame({"user_id": ["a"], "equity": [1.0]}).to_parquet(tmp_path / "BANKNIFTY_1m.parquet")
+    with pytest.raises(InvalidMarketData, match="lacks open, high, low, close; its columns are user_id, equity"):
+        read_candles(tmp_path / "BANKNIFTY_1m.parquet")
 
 
 def test_a_parquet_without_a_known_time_is_refused(tmp_path: Path) -> None:

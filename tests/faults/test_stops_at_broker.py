@@ -31,7 +31,7 @@ BRACKET = Protection(
     stop=Level(value=Decimal(30), unit=LevelUnit.PERCENT), target=Level(value=Decimal(60), unit=LevelUnit.PERCENT), at_broker=True
 )
 TRAILING = Protection(
-    stop=Level(value=Decimal(40), unit=LevelUnit.PERCENT), trail=Level(value=Decimal(5), unit=LevelUnit.POINTS), at_broker=True
+    stop=Level(value=Decimal(40), unit=LevelUnit.PERCENT), trail=Level(value=Decimal(60), unit=LevelUnit.POINTS), at_broker=True
 )
 
 
@@ -153,28 +153,23 @@ async def test_a_stop_and_a_target_that_both_fill_leave_nothing_behind() -> None
 async def test_the_stop_at_the_venue_follows_the_trailing_stop_and_never_asks_for_more_than_is_held() -> None:
     async with LiveStage(protection=TRAILING) as stage:
         await hedged_without_target(stage)
-        first = resting(stage)["stop"].terms.trigger_price
+        held = position(stage)
+        higher = float(held.best_price) + 30
+        raised = to_tick(Decimal(repr(higher)) - 60, held.instrument)
+        await stage.publish_quotes(Quote(held.instrument.id, higher, higher, higher))
 
         async def moved() -> bool:
             stop = resting(stage).get("stop")
-            held = stage.host.floor.traders["U1"].state.open_positions if stage.host is not None else []
-            if stop is None or not held:
-                return False
-            level, _ = effective_stop(held[0])
-            return level is not None and stop.terms.trigger_price == to_tick(level, held[0].instrument) > first
+            return (
+                stop is not None
+                and stop.terms.trigger_price == to_tick(effective_stop(position(stage))[0] or Decimal(1), held.instrument) >= raised
+            )
 
-        held = position(stage)
-        higher = float(held.best_price) + 3
-        await stage.publish_quotes(Quote(held.instrument.id, higher, higher, higher))
-        await stage.until(moved)
-        before, after = (order for order in stage.venue.core.desk.book("U1").orders.values() if order.terms.trigger_price)
-        assert (before.status, after.status) == (Status.CANCELLED, Status.TRIGGER_PENDING)
-        of_stops = [entry for entry in stage.venue.ledger.entries() if entry.order_id in (before.order_id, after.order_id)]
-        assert [entry.what for entry in of_stops if entry.what is not Happened.ACCEPTED] == [
-            Happened.PLACED,
-            Happened.CANCELLED,
-            Happened.PLACED,
-        ]
+        await stage.until(moved, play=True)
+        stops = {order.order_id for order in stage.venue.core.desk.book("U1").orders.values() if order.terms.trigger_price}
+        told = [entry.what for entry in stage.venue.ledger.entries() if entry.order_id in stops and entry.what is not Happened.ACCEPTED]
+        assert len(stops) >= 2
+        assert told == [Happened.PLACED, *[Happened.CANCELLED, Happened.PLACED] * (len(stops) - 1)]  # one at a time
 
 
 async def hedged_without_target(stage: LiveStage) -> None:

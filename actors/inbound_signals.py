@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime, time
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -12,18 +12,14 @@ from loguru import logger
 from actors.wire import InboundSignal, decode_inbound_signal
 from runtime import channels
 from runtime.errors import InvalidInput, ServerUnavailable
-from runtime.market import IST, Instrument, InstrumentId, InstrumentKind, Quote, Timeframe
+from runtime.market import Instrument, InstrumentId, InstrumentKind, Quote, Timeframe
 from runtime.ports import Bus, Clock, Feed, InstrumentMaster, Store
-from runtime.ranges import contract_range
-from runtime.signal_engine import SignalEngine
 from runtime.signals import EXTERNAL, OrderSide, Side, Signal
 
 CURSOR = "shoal:cursor:signals:inbound"
 QUOTE_SECONDS_MAX = 10.0
 """How long a signal waits for the first quote of what it is about: after a restart, or when nobody followed it before."""
 _LOOK_AGAIN_SECONDS = 0.1
-OPTIONS_CLOSE = time(15, 30)
-"""India time at which the options end that signals of other programs may name."""
 
 
 class InboundSignals:
@@ -42,11 +38,9 @@ class InboundSignals:
         feed: Feed,
         master: InstrumentMaster,
         quotes: Mapping[InstrumentId, Quote],
-        signals: SignalEngine,
     ) -> None:
-        """`signals` runs the strategy `external` of those who follow: it knows how far prices have moved."""
         self._bus, self._store, self._clock, self._feed, self._master = bus, store, clock, feed, master
-        self._quotes, self._signals = quotes, signals
+        self._quotes = quotes
 
     async def run(self, now: Callable[[], datetime | None], send: Callable[[Signal], Awaitable[None]]) -> None:
         """`send` takes each signal out to the hosts, in the order they came."""
@@ -109,16 +103,6 @@ class InboundSignals:
             contract_ask=None if quote is None else quote.ask,
             stop=inbound.stop,
             target=inbound.target,
-            atr=contract_range(
-                instrument,
-                self._signals.range_of(inbound.strategy_key),
-                of=inbound.symbol,
-                spot=price,
-                price=contract_price,
-                chain=None,
-                at=ts,
-                close=datetime.combine(ts.astimezone(IST).date(), OPTIONS_CLOSE, IST),
-            ),
             candle_time=inbound.timestamp or ts,
             ts=ts,
             context={"source": inbound.source, "sender_price": inbound.price},

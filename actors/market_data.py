@@ -91,7 +91,7 @@ class MarketData:
         self._starts_at, self._strikes_each_side = starts_at, strikes_each_side
         self._quotes: dict[InstrumentId, Quote] = {}
         self._lockstep = Lockstep(bus) if lockstep else None
-        self._inbound = InboundSignals(bus=bus, store=store, clock=clock, feed=feed, master=master, quotes=self._quotes, signals=signals)
+        self._inbound = InboundSignals(bus=bus, store=store, clock=clock, feed=feed, master=master, quotes=self._quotes)
         self._begin = asyncio.Event()
         if not wait_for_begin:
             self._begin.set()

@@ -106,11 +106,6 @@ class SignalEngine:
                 return outcome
         return None
 
-    def range_of(self, key: str) -> float | None:
-        """Mean true range of the candles that a strategy has been shown; None for one that does not run, or saw too few."""
-        running = self._running.get(key)
-        return None if running is None else running.ranges.mean
-
     def on_candle(self, candle: Candle, context: MarketContext) -> list[Signal | StrategyFailed]:
         """Run every strategy of this instrument and timeframe; a candle not newer than a strategy's last one is ignored."""
         outcomes: list[Signal | StrategyFailed] = []

@@ -173,6 +173,8 @@ def _check_subscription(path: str, subscription: Subscription, catalogue: Catalo
     is_external = subscription.strategy == EXTERNAL  # its signals come without candles
     if is_external and subscription.timeframe is not Timeframe.M1:
         raise _Refused(f"{path}timeframe", "signals of other programs have none: leave it out")
+    if is_external and subscription.sizes_by_range:
+        raise _Refused(f"{path}sizing.method", "volatility_target needs candles, which signals of other programs lack: use another method")
     if not is_external and catalogue.instruments is not None and subscription.instrument not in catalogue.instruments:
         served = ", ".join(sorted(catalogue.instruments)[:_INSTRUMENTS_NAMED])
         more = len(catalogue.instruments) - _INSTRUMENTS_NAMED

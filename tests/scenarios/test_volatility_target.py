@@ -1,4 +1,4 @@
-"""Users who size by volatility are given the range of what they trade by the market data, whoever signals."""
+"""Users who size by volatility are given the range of what they trade by the market data."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-import msgspec
-
 from actors.local_system import LocalSystem
 from actors.virtual_time import VirtualClock, run_virtual
 from actors.wire import decode_input
 from adapters.simulated import SimulatedMarket, SimulationConfig
-from runtime import channels
 from runtime.events import SignalArrived
 from runtime.market import IST, InstrumentKind
 from runtime.signals import Signal
@@ -22,8 +19,8 @@ SESSION = date(2026, 11, 20)
 BY_RANGE = {"sizing": {"method": "volatility_target", "risk_per_trade": 0.02}, "capital": 1_000_000, "risk": {"max_daily_loss": None}}
 
 
-def traded(user_data: dict[str, Any], *, publish: bool = False) -> list[tuple[Signal, Decimal]]:
-    """The signals that led to an entry on a simulated day, each with its order's quantity."""
+def traded(user_data: dict[str, Any]) -> list[tuple[Signal, Decimal]]:
+    """The signals that led to an entry in an hour of a simulated day, each with what was ordered for it."""
     market = SimulatedMarket(SimulationConfig(sessions=(SESSION,), seed=7, ticks_per_second=1, seconds_per_tick=4))
 
     async def run() -> list[tuple[Signal, Decimal]]:
@@ -31,11 +28,7 @@ def traded(user_data: dict[str, Any], *, publish: bool = False) -> list[tuple[Si
             await system.send("START_TRADING", "u", user_data)
             await system.settle()
             await system.begin()
-            await system.clock.sleep(20 * 60)
-            if publish:
-                message = {"action": "PUBLISH_SIGNAL", "data": {"strategyId": "alerts", "symbol": "NSE:BANKNIFTY", "signal": "buy"}}
-                await system.bus.publish(channels.COMMANDS, msgspec.json.encode(message))
-            await system.clock.sleep(60 if publish else 3600)
+            await system.clock.sleep(3600)
             quantities: defaultdict[str, Decimal] = defaultdict(Decimal)
             for event in await system.events():
                 if event.type == "ORDER_SUBMITTED" and event.data["leg"] == "ENTRY":

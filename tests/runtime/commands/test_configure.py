@@ -75,6 +75,14 @@ def refused(data: Mapping[str, Any], catalogue: Catalogue = CATALOGUE) -> tuple[
     return error.field, error.reason
 
 
+def test_signals_that_come_without_candles_cannot_be_sized_by_them() -> None:
+    catalogue = msgspec.structs.replace(CATALOGUE, strategies=frozenset({"external"}))
+    external = {"strategy": "external", "instrument": "NSE:BANKNIFTY"}
+    assert refused(external | {"sizing": {"method": "volatility_target"}}, catalogue) == ("data.sizing.method", RejectReason.INVALID)
+    assert started(external | {"sizing": {"method": "fixed_risk"}}, catalogue).subscriptions[0].strategy == "external"
+    assert started({"sizing": {"method": "volatility_target"}}).subscriptions[0].sizes_by_range
+
+
 def test_no_data_is_a_paper_session_of_the_default_strategy() -> None:
     assert started({}) == SessionConfig()
 

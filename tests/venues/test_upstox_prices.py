@@ -16,7 +16,8 @@ from google.protobuf import json_format
 from adapters.simulated import FreePacer, SimulatedFeed, SimulatedMarket
 from runtime.market import Tick, Timeframe
 from tests.venues.customer import Customer
-from tests.venues.upstox import UpstoxVenue, VenueSettings, frames, simple
+from tests.venues.process import venue_process
+from tests.venues.upstox import UpstoxVenue, VenueSettings, faults, frames, simple
 
 INDEX, FUTURE, CALL = "NSE:BANKNIFTY", "NSE:BANKNIFTY26NOVFUT", "NSE:BANKNIFTY26NOV52000CE"
 
@@ -98,23 +99,8 @@ async def test_a_faulty_script_ends_the_program_with_a_sentence(tmp_path: Path) 
 
 
 async def test_it_runs_as_a_program_at_its_own_speed(tmp_path: Path, http: httpx.AsyncClient) -> None:
-    script = tmp_path / "faults.yaml"
-    script.write_text("- {fault: answer, operation: profile, status: 503}\n", encoding="utf-8")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.venues.upstox",
-        "--seed",
-        "3",
-        "--speed",
-        "600",
-        "--script",
-        str(script),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    try:
-        urls = json.loads(await process.stdout.readline())
+    script = "- {fault: answer, operation: profile, status: 503}"
+    async with venue_process(tmp_path, "--seed", "3", "--speed", "600", script=script) as urls:
         (first, *_) = accounts = (await http.get(f"{urls['control']}/accounts")).json()
         headers = {"Authorization": f"Bearer {first['access_token']}"}
         assert len(accounts) == 10
@@ -126,6 +112,44 @@ async def test_it_runs_as_a_program_at_its_own_speed(tmp_path: Path, http: httpx
             times = [frames.proto().FeedResponse.FromString(await socket.recv()).currentTs for _ in range(50)]
         assert times == sorted(times)
         assert times[-1] - times[1] >= 24_000
-    finally:
-        process.terminate()
-        await process.wait()
+
+
+SCRIPT = """
+- {fault: drop_before_commit, operation: place, nth: 2}
+- {fault: drop_after_commit, operation: place, user: U1}
+- {fault: delay, operation: place, seconds: 2}
+- {fault: hang, operation: place, taken: false}
+- {fault: answer, operation: place, status: 400, code: UDAPI100036, taken: true}
+- {fault: too_many_requests, operation: place, retry_after: 3}
+- {fault: rewrite, operation: order_book, fields: {"data.*.status": half done}}
+- {fault: wrong_date, seconds: 60}
+- {fault: late_acceptance, seconds: 90}
+- {fault: reject_later}
+- {fault: partial_fills, quantities: [30, 30]}
+- {fault: lagging_book, seconds: 60, at: "2026-11-20T10:15:00"}
+- {fault: expire_tokens, user: U3}
+- {fault: refuse_address, user: U4}
+- {fault: feed_silence, seconds: 60, at: "2026-11-20T10:15:00"}
+- {fault: feed_close, code: 1000, stream: portfolio}
+- {fault: feed_refusal, status: 503, stream: portfolio}
+- {fault: malformed_frame}
+- {fault: feed_ticks, how: sparse}
+- {fault: stream_updates, how: drop}
+- {fault: spike, instrument_token: NSE_FO|1, price: 500, at: "2026-11-20T10:15:00"}
+- {fault: manual_order, user: U1, at: "2026-11-20T11:00:00", order: {instrument_token: NSE_FO|1, quantity: 30, transaction_type: BUY}}
+- {fault: manual_cancel, at: "2026-11-20T11:00:00"}
+"""
+
+
+async def test_every_fault_can_be_written_in_the_programs_script(tmp_path: Path, http: httpx.AsyncClient) -> None:
+    """Those of calls wait for theirs; those that were to happen at once have happened."""
+    written = faults.parse(SCRIPT)
+    assert {type(fault) for fault in written} == {*faults.CallFault.__subclasses__(), *faults.Fault.__subclasses__()} - {faults.CallFault}
+    async with venue_process(tmp_path, script=SCRIPT) as urls:
+        assert set(urls) == {"rest", "orders", "feed", "portfolio", "instruments", "control"}
+        waiting = (await http.get(f"{urls['control']}/faults")).json()
+        assert [fault["fault"] for fault in waiting] == [
+            fault.__struct_config__.tag for fault in written if isinstance(fault, faults.CallFault)
+        ]
+        tokens = {row["user_id"]: row["access_token"] for row in (await http.get(f"{urls['control']}/accounts")).json()}
+        assert (bool(tokens["U3"]), bool(tokens["U2"])) == (False, True)

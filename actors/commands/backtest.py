@@ -69,8 +69,7 @@ def backtest(
 
     - `shoal backtest my_strategy.py:MyStrategy --candles store:NSE:BANKNIFTY --from 2024-01-01 --to 2024-01-31 --trades trades.csv`
     """
-    from actors.backtest import check_table, write_table
-    from actors.commands.backtests import keep
+    from actors.backtest import check_table
     from actors.strategy_source import create_strategy
 
     request, source = run.request(strategy, candles, lane=lane), candles.request()
@@ -85,16 +84,22 @@ def backtest(
                 raise InvalidInput(option, str(value), "is of one user; many have --report, --equity and --json")
         _run_users(request, source, users, equity, output)
         return
-    finished = _run(request, source, inside, output)
+    _give(_run(request, source, inside, output), trades, equity, output)
+
+
+def _give(run: Backtest, trades: Path | None, equity: Path | None, output: OutputOptions) -> None:
+    from actors.backtest import write_table
+    from actors.commands.backtests import keep
+
     if output.report is not None:
-        finished.write_report(output.report)
-    for option, path, frame in (("--trades", trades, finished.trades), ("--equity", equity, finished.equity.reset_index())):
-        write_table(option, path, frame)
-    kept = keep(finished, output.state, output.save)
+        run.write_report(output.report)
+    write_table("--trades", trades, run.trades)
+    write_table("--equity", equity, run.equity.reset_index())
+    kept = keep(run, output.state, output.save)
     if output.as_json:
-        typer.echo(json.dumps(finished.summary() | {"stored": kept}, indent=2))
+        typer.echo(json.dumps(run.summary() | {"stored": kept}, indent=2))
         return
-    _print(finished)
+    _print(run)
     output.say_written(kept, trades, equity)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,61 +64,86 @@ def met(side: int, opens: float, high: float, low: float, stop: float, target: f
     return 1 if high >= stop else 2 if low <= target else 0
 
 
+class Columns(NamedTuple):
+    """Candles as a step sees them, which of their closes are `stale` for the next open, and opens and closes in ticks."""
+
+    session: Integers
+    minute: Integers
+    time: Integers
+    opens: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    stale: NDArray[np.int8]
+    open_ticks: Integers
+    close_ticks: Integers
+
+
+class Trades(NamedTuple):
+    """Entry and exit row, side, the code that led to it, why it was left, lots, and the price in ticks of a level that was met
+    (`UNPRICED`: that of its row).
+    """
+
+    entry: Integers
+    leave: Integers
+    side: NDArray[np.int8]
+    code: NDArray[np.int8]
+    turned: NDArray[np.int8]
+    size: Integers
+    left_at: Integers
+
+
+class Rules(NamedTuple):
+    """`tick` is (numerator, divisor); `at_close` 1 where orders are filled at the close that led to them; `slip` in ticks."""
+
+    first: int
+    at_close: int
+    slip: int
+    tick: tuple[int, float]
+    stop: Level
+    target: Level
+    sizing: tuple[int, int, int, int, int]
+
+
 @kernel
-def screen(
-    state: Any,
-    parameters: Sequence[float],
-    values: Any,
-    session: Integers,
-    minute: Integers,
-    time: Integers,
-    opens: Floats,
-    high: Floats,
-    low: Floats,
-    close: Floats,
-    volume: Floats,
-    stale: NDArray[np.int8],
-    open_ticks: Integers,
-    close_ticks: Integers,
-    first: int,
-    at_close: int,
-    slip: int,
-    tick_units: int,
-    tick_scale: float,
-    stop: Level,
-    target: Level,
-    sizing: tuple[int, int, int, int, int],
-    entry: Integers,
-    leave: Integers,
-    side: NDArray[np.int8],
-    code_of: NDArray[np.int8],
-    turned: NDArray[np.int8],
-    size: Integers,
-    left_at: Integers,
-) -> int:
-    """Walk all candles and write down the trades of who follows every signal and leaves at stop and target: entry and exit row, side,
-    the code that led to it, lots, why it was left, and the price in ticks of a level that was met (`UNPRICED`: that of its row).
+def levels_at(price: int, side: int, rules: Rules) -> tuple[int, int, float, float]:
+    """Of an entry: stop and target in ticks, and as prices; those that there are not lie beyond every price."""
+    stop, target = level_at(price, -side, rules.stop), level_at(price, side, rules.target)
+    numerator, divisor = rules.tick
+    beyond = np.inf * side
+    return (
+        stop,
+        target,
+        -beyond if rules.stop[0] == NO_LEVEL else stop * numerator / divisor,
+        beyond if rules.target[0] == NO_LEVEL else target * numerator / divisor,
+    )
+
+
+@kernel
+def screen(state: Any, parameters: Sequence[float], values: Any, bars: Columns, rules: Rules, out: Trades) -> int:
+    """Walk all candles and write down the trades of who follows every signal and leaves at stop and target.
 
     Signals count from row `first` on. `stale` marks the rows after which the next open comes too late to enter on what was said
     on them: a reversal across it only closes. A fill is on the row after its signal, with `at_close` on the signal's own row. The
-    trade still open at the end leaves on the row behind the last. A tick is `tick_units` / `tick_scale`. Returns the number of trades.
+    trade still open at the end leaves on the row behind the last. Returns the number of trades.
     """
+    entry, leave, side, code_of, turned, size, left_at = out
+    first, at_close, slip, stop, target, sizing = rules.first, rules.at_close, rules.slip, rules.stop, rules.target, rules.sizing
+    opens, high, low, close = bars.opens, bars.high, bars.low, bars.close
     held, count, lag, last = 0, 0, 1 - at_close, len(close)
     guarded, sizes_vary = stop[0] != NO_LEVEL or target[0] != NO_LEVEL, sizing[0] == 0 or sizing[4] > 0
-    stop_ticks, target_ticks = 0, 0
-    stop_price, target_price = 0.0, 0.0
-    unknown = np.nan
+    levels = (0, 0, 0.0, 0.0)
     for row in range(last):
         if guarded and held != 0 and row >= entry[count] + at_close:
-            what = met(held, opens[row], high[row], low[row], stop_price, target_price)
+            what = met(held, opens[row], high[row], low[row], levels[2], levels[3])
             if what != 0:
                 leave[count], turned[count] = row, STOPPED if what % 2 == 1 else TARGETED
-                left_at[count] = open_ticks[row] if what > 2 else stop_ticks if what == 1 else target_ticks
+                left_at[count] = bars.open_ticks[row] if what > 2 else levels[0] if what == 1 else levels[1]
                 count += 1
                 held = 0
-        bar = Bar(
-            float(session[row]), float(minute[row]), float(time[row]), opens[row], high[row], low[row], close[row], volume[row], unknown
-        )
+        session, minute, time = float(bars.session[row]), float(bars.minute[row]), float(bars.time[row])
+        bar = Bar(session, minute, time, opens[row], high[row], low[row], close[row], bars.volume[row], np.nan)
         code = step(state, parameters, values, bar)
         if code == 0 or row < first or row + lag >= last:
             continue
@@ -128,25 +153,19 @@ def screen(
         if held != 0:
             leave[count], turned[count], left_at[count] = row + lag, wanted, UNPRICED
             count += 1
-            if at_close == 0 and stale[row] == 1:
+            if at_close == 0 and bars.stale[row] == 1:
                 wanted = 0
         held = wanted
+        lots = sizing[0]
+        if held != 0 and sizes_vary:
+            lots = size_of(bars.close_ticks[row], held, stop, sizing)
+            held = held if lots > 0 else 0
         if held == 0:
             continue
-        lots = sizing[0]
-        if sizes_vary:
-            lots = size_of(close_ticks[row], held, stop, sizing)
-            if lots == 0:
-                held = 0
-                continue
         entry[count], side[count], code_of[count], size[count] = row + lag, held, code, lots
         if guarded:
-            price = max((close_ticks[row] if at_close == 1 else open_ticks[row + 1]) + slip * held, 1)
-            stop_ticks = level_at(price, -held, stop)
-            target_ticks = level_at(price, held, target)
-            infinite = np.inf * held
-            stop_price = -infinite if stop[0] == NO_LEVEL else stop_ticks * tick_units / tick_scale
-            target_price = infinite if target[0] == NO_LEVEL else target_ticks * tick_units / tick_scale
+            price = (bars.close_ticks[row] if at_close == 1 else bars.open_ticks[row + 1]) + slip * held
+            levels = levels_at(max(price, 1), held, rules)
     if held != 0:
         leave[count], turned[count], left_at[count] = last, OUT, UNPRICED
         count += 1

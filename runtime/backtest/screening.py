@@ -62,7 +62,8 @@ class Screen:
         stale = (waits > SIGNAL_TIME_TO_LIVE.total_seconds()).astype(np.int8)
         tick, lot = spec.instrument.tick_size, spec.instrument.lot_size
         ticks = in_ticks(prices[0], tick), in_ticks(prices[3], tick)
-        self._columns = (candles.session(calendar)[rows], candles.minute[rows], candles.opened_at[rows], *prices, volume, stale, *ticks)
+        starts = (candles.session(calendar)[rows], candles.minute[rows], candles.opened_at[rows])
+        self._columns = kernels.Columns(*starts, *prices, volume, stale, *ticks)
         self.at_close = int(spec.fill is FillModel.CLOSE)
         self._price, self._last_close = ticks[self.at_close], int(ticks[1][-1])
         self._places = places = decimals(lot)
@@ -70,11 +71,19 @@ class Screen:
         protection = spec.subscription.protection
         guarded = protection.exit_mode is not ExitMode.SIGNAL_ONLY
         stop, target = (level_numbers(level if guarded else None, tick) for level in (protection.stop, protection.target))
-        self._rules = (in_units(tick, decimals(tick)), 10.0 ** decimals(tick), stop, target, sizing_numbers(spec))
+        self._rules = kernels.Rules(
+            first=self.first,
+            at_close=self.at_close,
+            slip=spec.slippage.ticks,
+            tick=(in_units(tick, decimals(tick)), 10.0 ** decimals(tick)),
+            stop=stop,
+            target=target,
+            sizing=sizing_numbers(spec),
+        )
         # A fee in cents is ticks × units × money × rate / 0.01, in whole numbers: × multiplier / divisor.
         numerator, divisor = (self._money * fee_schedule(spec.session.fees).commission / CENTS).as_integer_ratio()
         self._fee = (numerator, divisor)
-        fixed, *_, most, _ = self._rules[-1]
+        fixed, *_, most, _ = self._rules.sizing
         notional = max(fixed * int(ticks[0].max()), most) * 2  # in ticks × lots; twice, as prices may be met beyond all opens
         if 2 * notional * self._units * max(numerator, 1) + divisor > _LARGEST:
             raise InvalidConfig("sizing", spec.subscription.sizing.method, f"is too large for whole-number arithmetic: {USE_EXACT}")
@@ -86,18 +95,9 @@ class Screen:
             np.zeros(strategy.state_size),
             strategy.parameters,
             room.values,
-            *self._columns,
-            self.first,
-            self.at_close,
-            self.spec.slippage.ticks,
-            *self._rules,
-            room.entry,
-            room.leave,
-            room.side,
-            room.code,
-            room.turned,
-            room.size,
-            room.left_at,
+            self._columns,
+            self._rules,
+            kernels.Trades(room.entry, room.leave, room.side, room.code, room.turned, room.size, room.left_at),
         )
         money = (room.entry_ticks, room.exit_ticks, room.gross, room.entry_fee, room.exit_fee)
         compiled(kernels.settle)(

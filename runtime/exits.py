@@ -39,6 +39,8 @@ def to_tick(price: Decimal, instrument: Instrument) -> Decimal:
 
 
 def _to_tick(price: Decimal, tick: Decimal) -> Decimal:
+    if not price % tick:  # as most prices are
+        return max(tick, price.quantize(tick))
     return max(tick, (price / tick).quantize(_ONE, ROUND_HALF_EVEN) * tick)
 
 

@@ -19,7 +19,7 @@ from runtime.orders import Leg, Order, OrderFilled
 from runtime.state import Position
 
 
-class _Open(msgspec.Struct):
+class _Open(msgspec.Struct, gc=False):
     """A position that is open, the engine's own object of it, and what it needs besides."""
 
     position: Position

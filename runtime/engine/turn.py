@@ -19,7 +19,7 @@ from runtime.signals import OrderSide
 from runtime.state import ZERO, EngineState, OrderState, Position, Slot
 
 
-class Turn(msgspec.Struct):
+class Turn(msgspec.Struct, gc=False):
     """Effects are in the order in which they must happen; nothing has happened yet when the turn ends.
 
     `day` is the exchange date of `ts` in India; `subscriptions` are the session's, by key; `told` the public events that
@@ -40,8 +40,10 @@ class Turn(msgspec.Struct):
             self.tell(event_type, lambda: data)
 
     def emit_order(self, event_type: EventType, order: Order, **more: object) -> None:
-        if self.hears(event_type):
+        if self.told is None or event_type in self.told:  # `hears`, without the call: an order emits three times, mostly to nobody
             self.tell(event_type, partial(_order_facts, order, more))
+        else:
+            self.state.seq += 1
 
     def emit_position(self, event_type: EventType, slot: str, position: Position, **more: object) -> None:
         if self.hears(event_type):

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from inspect import isclass
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any, cast
 
@@ -69,15 +69,16 @@ def placed(source: str, content: bytes | None) -> str:
         return source
     path = Path(file)
     if not (path.is_file() and path.read_bytes() == content):
-        path = _folder() / hashlib.blake2s(content, digest_size=6).hexdigest() / path.name
+        path = Path(_folder().name) / hashlib.blake2s(content, digest_size=6).hexdigest() / path.name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
     return f"{path}:{name}" if name else str(path)
 
 
 @cache
-def _folder() -> Path:
-    return Path(mkdtemp(prefix="shoal-strategies-"))
+def _folder() -> TemporaryDirectory[str]:
+    """Gone with the process."""
+    return TemporaryDirectory(prefix="shoal-strategies-")
 
 
 def _parts(source: str) -> tuple[str, str]:

@@ -10,9 +10,11 @@ import pytest
 from runtime.accounts import AccountPosition, AccountReport
 from runtime.engine import TradingEngine
 from runtime.engine.account import differences
-from runtime.events import CancelOrder, Effect, PauseSession, SuspendSession
-from runtime.session import ExternalPositions, Mode, RiskLimits
-from tests.builders import arrive, at, config, data_of, engine, fill, option, orders, said, signal
+from runtime.events import CancelOrder, Effect, PauseSession, PriceTouched, SuspendSession, Watch
+from runtime.market import Right, Timeframe
+from runtime.orders import OrderUnknown
+from runtime.session import ExternalPositions, Mode, RiskLimits, Subscription
+from tests.builders import ONE_LOT, arrive, at, config, data_of, engine, fill, option, orders, said, signal
 
 CALL = option()
 LIVE = config(mode=Mode.LIVE, broker="upstox", credentials="c", live_confirmed=True)
@@ -145,3 +147,74 @@ def test_a_paused_session_is_told_of_its_positions_too_when_it_is_cut_off_and_of
     trader.process(PauseSession(ts=at("10:04"), command_id="pause"))
     assert said(trader.process(SuspendSession(ts=at("10:05"), reason="internal error"))) == []
     assert said(trader.process(SuspendSession(ts=at("10:06"), reason="log in again", cut_off=True))) == ["EXIT_ALERT"]
+
+
+FIRST = Subscription(sizing=ONE_LOT)
+SECOND = Subscription(sizing=ONE_LOT, timeframe=Timeframe.M5)
+
+
+def test_what_is_gone_of_two_books_is_taken_out_of_the_older_first() -> None:
+    """30 at 100 and 30 at 110 are held, 20 are left: 40 gone at 120, all of the first and 10 of the second."""
+    trader = engine(msgspec.structs.replace(LIVE, subscriptions=(FIRST, SECOND)))
+    for key, clock, price in ((FIRST.key, "10:00", "100"), (SECOND.key, "10:01", "110")):
+        (entry,) = orders(arrive(trader, signal(clock=clock, strategy_key=key)))
+        fill(trader, entry, price, clock)
+
+    effects = report(trader, holding(20, last="120"))
+
+    assert said(effects) == ["POSITION_CLOSED", "POSITION_CHANGED"]
+    (left,) = trader.state.open_positions
+    assert (left.entry_price, left.quantity) == (110, 20)
+    assert {slot.key: slot.realised_today for slot in trader.state.slots.values()} == {FIRST.key: 600, SECOND.key: 100}
+    assert differences(trader.state, [holding(20)]) == []
+
+
+def test_what_is_gone_without_a_price_is_closed_at_the_entrys() -> None:
+    trader = live_trader()
+    assert data_of(report(trader, holding(0)), "POSITION_CLOSED")["exit_price"] == "100"
+    assert trader.state.realised_today == 0
+
+
+def test_a_protected_position_that_grows_by_hand_is_averaged_and_its_stop_follows() -> None:
+    """30 at 50 and 30 at 60 are 60 at 55, with the stop a fifth below."""
+    trader = engine(PROTECT)
+    report(trader, holding(30, average="50"))
+    effects = report(trader, holding(60, average="60"))
+    changed = data_of(effects, "POSITION_CHANGED")
+    assert (changed["quantity"], changed["entry_price"], changed["stop"]) == ("60", "55", "44.00")
+    (position,) = trader.state.open_positions
+    assert position.cost == 3300
+
+
+def test_a_protected_position_leaves_at_its_stop() -> None:
+    trader = engine(PROTECT)
+    effects = report(trader, holding(30, average="50"))
+    (watch,) = [effect for effect in effects if isinstance(effect, Watch)]
+    assert (watch.instrument, watch.low, watch.high) == (CALL.id, 40.0, None)
+    touched = PriceTouched(ts=at("10:06"), slot=watch.slot, instrument=CALL.id, price=39.0)
+    (close,) = orders(trader.process(touched))
+    assert (close.mode, close.side, close.quantity, close.reduce_only) == (Mode.LIVE, "SELL", 30, True)
+
+
+@pytest.mark.parametrize(
+    ("right", "quantity", "side"), [("CE", 30, "LONG"), ("CE", -30, "SHORT"), ("PE", 30, "SHORT"), ("PE", -30, "LONG")]
+)
+def test_a_bought_put_and_a_sold_call_are_short_of_the_underlying(right: str, quantity: int, side: str) -> None:
+    trader = engine(PROTECT)
+    found = AccountPosition(instrument=option(right=Right(right)), quantity=Decimal(quantity), average_price=Decimal(50))
+    assert data_of(report(trader, found), "POSITION_OPENED")["side"] == side
+
+
+def test_without_any_price_there_is_nothing_to_put_a_stop_at() -> None:
+    trader = engine(PROTECT)
+    assert data_of(report(trader, holding(30)), "EXIT_ALERT")["action"] == "REVIEW"
+    assert trader.state.external == {CALL.id: Decimal(30)}
+
+
+def test_a_contract_with_an_order_of_unknown_fate_is_left_out_and_another_is_not() -> None:
+    trader = engine(LIVE)
+    (entry,) = orders(arrive(trader, signal()))
+    trader.process(OrderUnknown(ts=at("10:01"), order_id=entry.order_id, reason="answer lost"))
+    other = AccountPosition(instrument=option(51000), quantity=Decimal(30))
+    assert differences(trader.state, [holding(30), other]) == [other]
+    assert report(trader, holding(30)) == []

@@ -1,7 +1,7 @@
 """The journal of a host that must be able to close positions while the journal's store is away.
 
 Within `STORE_SECONDS_MAX` the store takes a batch, or it counts as away: from then on records go to a log on this machine's
-disk, entries are refused (by the engine, and at the door those decided before), and exits go on. When the store answers
+disk, entries wait (in the engine, and at the door those decided before), and exits go on. When the store answers
 again, the log is written into it, in order and under the numbers the records have: what is there already is our own, from
 a call whose answer was lost. Only then are entries allowed.
 """

@@ -18,6 +18,7 @@ from actors.turned import NOT_MEASURED, Failure, Stopwatch, Turned
 from actors.user_trader import UserTrader, replay
 from actors.wake_ups import WakeUps
 from actors.wire import decode_input, encode
+from actors.withheld import Withheld
 from runtime.errors import ServerUnavailable
 from runtime.events import (
     CancelOrder,
@@ -74,6 +75,7 @@ class TradingFloor:
         """Users whose trader has failed while the store was away: to be loaded anew when it is back."""
         self._cut_off: set[str] = set()
         """Users whose trader knows that the store is away."""
+        self._withheld = Withheld()
         self._store_is_away = store_is_away
         self._journal, self._outbox, self.desk = journal, outbox, desk
         self._router, self.live = OrderRouter(desk, live), live
@@ -100,6 +102,7 @@ class TradingFloor:
         for slot in trader.state.slots:
             self._triggers.unwatch((user_id, slot))
         self._wakes.cancel(user_id)
+        self._withheld.drop(user_id)
         self._many_positions.discard(user_id)
         self._with_orders.discard(user_id)
         for users in self.subscribers.values():
@@ -191,8 +194,13 @@ class TradingFloor:
         await self.run([(user_id, event) for user_id in running], encoded=encode(event).decode())
 
     async def reconnect(self, now: datetime) -> None:
-        """The store is back: those who know that it was away may enter again."""
-        if self._cut_off and not self._store_is_away():
+        """The store is back: entries that were withheld leave, and those who know that it was away may enter again."""
+        if self._store_is_away():
+            return
+        leaving, answers = self._withheld.take(now)
+        answers += [(order.user_id, event) for order in leaving for event in self._send(self.traders[order.user_id], order, now)]
+        await self.run(answers)
+        if self._cut_off:
             told, self._cut_off = self._cut_off, set[str]()
             await self.run([(user_id, StoreChanged(ts=now, up=True)) for user_id in sorted(told)])
 
@@ -292,19 +300,25 @@ class TradingFloor:
                     answers += self._send(trader, order, item.record.ts)
                     self._measure(order, stopwatch)
                 case CancelOrder(order_id):
-                    if (live := trader.state.orders.get(order_id)) is not None:
-                        answers += self._router.cancel(live.order, item.record.ts)
+                    answers += self._cancel(trader, order_id, item.record.ts)
                 case _:
                     pass  # watches and wake-ups were applied when the input was taken
         return answers
 
     def _send(self, trader: UserTrader, order: Order, ts: datetime) -> list[OrderEvent]:
-        """An entry that was decided before an operator halted it, or before the store was found away, is called off here, at the door."""
+        """An entry that was decided before an operator halted it is called off here, at the door; before the store was found away, withheld."""
         if order.leg is Leg.ENTRY and self.kill_switch.forbids(order.user_id, order.slot):
             return [OrderCancelled(ts=ts, order_id=order.order_id, reason="halted before it was sent")]
         if order.leg is Leg.ENTRY and self._store_is_away():
-            return [OrderCancelled(ts=ts, order_id=order.order_id, reason="not sent: the journal's store is away")]
+            self._withheld.put(order)
+            return []
         return self._router.submit(order, ts, slippage_percent=trader.state.config.slippage_percent)
+
+    def _cancel(self, trader: UserTrader, order_id: str, ts: datetime) -> list[OrderEvent]:
+        if self._withheld.call_off(trader.user_id, order_id):
+            return [OrderCancelled(ts=ts, order_id=order_id, reason="called off before it was sent")]
+        live = trader.state.orders.get(order_id)
+        return [] if live is None else self._router.cancel(live.order, ts)
 
     def call_off(self) -> None:
         """An operator may have halted: live entries on their way that the kill switch forbids now must not leave."""

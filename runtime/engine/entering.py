@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import partial
 
 from runtime.engine.leaving import request_exit
-from runtime.engine.limits import entries_refused, risk_denies, slot_refuses
+from runtime.engine.limits import entries_refused, risk_denies, slot_refuses, too_old
 from runtime.engine.sending import advance
 from runtime.engine.turn import Turn
 from runtime.events import EventType, ExitReason, SignalArrived
@@ -40,7 +40,7 @@ def on_signal(turn: Turn, event: SignalArrived) -> None:
     if slot is None:
         slot = state.slots[signal.strategy_key] = Slot(key=signal.strategy_key)
     slot.last_signal_id, slot.last_signal_ts = signal.signal_id, signal.ts
-    waits = slot.is_busy
+    waits = _has_to_wait(turn, slot, signal)
     if turn.hears(EventType.SIGNAL):
         turn.tell(EventType.SIGNAL, partial(_signal_facts, signal, slot.position, turn.ts, waits=waits))
     drop_pending(turn, slot, SkipReason.SUPERSEDED, f"by {signal.signal_id}")
@@ -59,9 +59,9 @@ def move_on(turn: Turn, slot: Slot) -> None:
 
 
 def move_to_target(turn: Turn, slot: Slot, *, last_price: float | None = None) -> None:
-    """Act on the pending target unless the slot is busy; then its end calls again."""
+    """Act on the pending target unless it has to wait; then the end of what it waits for calls again."""
     signal = slot.pending
-    if signal is None or slot.is_busy:
+    if signal is None or _has_to_wait(turn, slot, signal):
         return
     decision = reconcile(current=slot.side, target=signal.side)
     if slot.waits and decision is not Decision.SKIP and turn.hears(EventType.SIGNAL_DECIDED):
@@ -84,6 +84,25 @@ def move_to_target(turn: Turn, slot: Slot, *, last_price: float | None = None) -
             refused = _enter(turn, slot, signal, last_price)
             if refused is not None:
                 _skip(turn, slot, signal, *refused)
+
+
+def take_up(turn: Turn) -> None:
+    """The journal's store is back: what of entries had to wait for it goes on, unless its signal has grown old meanwhile."""
+    for slot in list(turn.state.slots.values()):
+        if slot.pending is not None and not slot.is_busy and (stale := too_old(turn, slot.pending)) is not None:
+            drop_pending(turn, slot, *stale)
+        advance(turn, slot)
+        move_to_target(turn, slot)
+
+
+def _has_to_wait(turn: Turn, slot: Slot, signal: Signal) -> bool:
+    """For what the slot has under way; and a move that enters something, for the journal's store, where it is away."""
+    if slot.is_busy or turn.state.store_up or entries_refused(turn, slot) is not None:
+        return slot.is_busy
+    return reconcile(current=slot.side, target=signal.side) in _ENTERING
+
+
+_ENTERING = (Decision.ENTER, Decision.REVERSE)
 
 
 def drop_pending(turn: Turn, slot: Slot, reason: SkipReason, detail: str) -> None:

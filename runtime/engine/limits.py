@@ -32,8 +32,6 @@ def session_refuses(turn: Turn, slot: Slot) -> tuple[SkipReason, str] | None:
         return SkipReason.RISK_LIMIT, state.halted
     if not state.broker_up:
         return SkipReason.RISK_LIMIT, "the broker is down"
-    if not state.store_up:
-        return SkipReason.RISK_LIMIT, "the store of the journal is away"
     if not state.feed_up:
         return SkipReason.STALE, "the feed is down"
     subscription = turn.subscriptions.get(slot.key)
@@ -53,10 +51,16 @@ def entries_refused(turn: Turn, slot: Slot) -> tuple[SkipReason, str] | None:
     return refused
 
 
-def slot_refuses(turn: Turn, slot: Slot, subscription: Subscription, signal: Signal) -> tuple[SkipReason, str] | None:
+def too_old(turn: Turn, signal: Signal) -> tuple[SkipReason, str] | None:
     age = turn.ts - signal.ts
-    if age > SIGNAL_TIME_TO_LIVE:
-        return SkipReason.STALE, f"{age.total_seconds():.0f} s old, at most {SIGNAL_TIME_TO_LIVE.total_seconds():.0f} s"
+    if age <= SIGNAL_TIME_TO_LIVE:
+        return None
+    return SkipReason.STALE, f"{age.total_seconds():.0f} s old, at most {SIGNAL_TIME_TO_LIVE.total_seconds():.0f} s"
+
+
+def slot_refuses(turn: Turn, slot: Slot, subscription: Subscription, signal: Signal) -> tuple[SkipReason, str] | None:
+    if (stale := too_old(turn, signal)) is not None:
+        return stale
     protection = subscription.protection
     if protection.square_off is not None and exchange_time(signal.instrument, turn.ts).time() >= protection.square_off:
         return SkipReason.MARKET_CLOSED, f"square-off time {protection.square_off:%H:%M} has passed"

@@ -32,10 +32,10 @@ def advance(turn: Turn, slot: Slot) -> None:
         _leave(turn, slot)
         return
     if slot.entry is not None and slot.entry.unsent > 0:
-        if may_go_on(turn, slot, slot.entry):
-            _send_slices(turn, slot, slot.entry)
-        else:
+        if not may_go_on(turn, slot, slot.entry):
             turn.cancel_entry(slot)
+        elif turn.state.store_up:
+            _send_slices(turn, slot, slot.entry)
     if slot.position is not None:
         _guard(turn, slot, slot.position)
     elif slot.order_ids:

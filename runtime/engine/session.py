@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from runtime.engine.entering import drop_pending
+from runtime.engine.entering import drop_pending, take_up
 from runtime.engine.leaving import alert, exit_all, request_exit
 from runtime.engine.sending import advance
 from runtime.engine.timing import on_time
@@ -124,6 +124,8 @@ def on_recovered(turn: Turn, event: SessionRecovered) -> None:
     turn.emit(EventType.SESSION_RECOVERED, session_data(state) | {"epoch": event.epoch})
     for slot in state.slots.values():
         turn.watch(slot)
+    if was_away:
+        take_up(turn)
     on_time(turn)
 
 
@@ -208,6 +210,8 @@ def on_store(turn: Turn, event: StoreChanged) -> None:
     if turn.state.store_up != event.up:
         turn.state.store_up = event.up
         turn.emit(EventType.STORE_UP if event.up else EventType.STORE_DOWN, {"reason": event.reason})
+        if event.up:
+            take_up(turn)
 
 
 def _halted(state: EngineState) -> str | None:

@@ -41,7 +41,8 @@ class Crowd:
     def __init__(self, users: Sequence[str], settings: SessionConfig | None = None) -> None:
         self.journal, self.bus, self.store = GatedJournal(), MemoryBus(), MemoryStore()
         self.outbox = Outbox(self.bus, self.store, WallClock(), self.journal)
-        self.floor = TradingFloor(journal=self.journal, outbox=self.outbox, desk=PaperDesk())
+        self.store_is_away = False
+        self.floor = TradingFloor(journal=self.journal, outbox=self.outbox, desk=PaperDesk(), store_is_away=lambda: self.store_is_away)
         self.settings = settings or config()
         self._users = users
 

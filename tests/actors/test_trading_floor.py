@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from actors.trading_floor import CHUNK, Input
 from actors.wire import decode_input
-from runtime.events import JournalRecord, PauseSession, SignalArrived
+from runtime.events import JournalRecord, PauseSession, SignalArrived, SquareOff
 from tests.actors.floors import Crowd
 from tests.builders import at, signal
 
@@ -129,3 +129,70 @@ async def test_the_orders_of_the_others_are_out_before_the_journal_of_one_that_f
 
 async def records_of(crowd: Crowd, user_id: str) -> list[JournalRecord]:
     return [record async for record in crowd.journal.read(user_id, 0)]
+
+
+async def decided_before_the_outage(crowd: Crowd) -> None:
+    """An entry is decided; while its record is written the store is found away, and the record goes to the local log."""
+    await crowd.start()
+    crowd.journal.gate.clear()
+    crowd.journal.asked.clear()
+    running = asyncio.create_task(crowd.floor.run(arrivals(["u1"])))
+    await crowd.journal.asked.wait()
+    crowd.store_is_away = True
+    crowd.journal.gate.set()
+    await running
+
+
+def open_orders(crowd: Crowd) -> list[str]:
+    """Of the trader, in the paper book or on its way there."""
+    return list(crowd.floor.traders["u1"].state.orders)
+
+
+async def test_an_entry_that_was_decided_before_the_store_was_found_away_leaves_once_when_it_is_back() -> None:
+    crowd = Crowd(["u1"])
+    await decided_before_the_outage(crowd)
+    [order_id] = open_orders(crowd)
+    await crowd.floor.reconnect(at("10:00:30"))
+    assert not crowd.floor.desk._venue._exchange.knows(order_id)
+
+    crowd.store_is_away = False
+    await crowd.floor.reconnect(at("10:01"))
+    assert crowd.floor.desk._venue._exchange.knows(order_id)
+    assert len(crowd.floor.traders["u1"].state.open_positions) == 1
+    records = len(crowd.journal.batches)
+    await crowd.floor.reconnect(at("10:01:01"))
+    assert len(crowd.journal.batches) == records
+
+
+async def test_an_entry_that_was_withheld_too_long_is_called_off() -> None:
+    crowd = Crowd(["u1"])
+    await decided_before_the_outage(crowd)
+    [order_id] = open_orders(crowd)
+    crowd.store_is_away = False
+    await crowd.floor.reconnect(at("10:01:31"))
+
+    assert open_orders(crowd) == []
+    assert not crowd.floor.desk._venue._exchange.knows(order_id)
+    assert crowd.floor.traders["u1"].state.open_positions == []
+
+
+async def test_a_withheld_entry_that_is_called_off_meanwhile_never_leaves() -> None:
+    crowd = Crowd(["u1"])
+    await decided_before_the_outage(crowd)
+    [order_id] = open_orders(crowd)
+    await crowd.floor.run([("u1", SquareOff(ts=at("10:00:10"), command_id="now"))])
+    crowd.store_is_away = False
+    await crowd.floor.reconnect(at("10:00:20"))
+
+    assert open_orders(crowd) == []
+    assert not crowd.floor.desk._venue._exchange.knows(order_id)
+
+
+async def test_a_user_who_has_gone_takes_his_withheld_entry_with_him() -> None:
+    crowd = Crowd(["u1"])
+    await decided_before_the_outage(crowd)
+    [order_id] = open_orders(crowd)
+    crowd.floor.release("u1")
+    crowd.store_is_away = False
+    await crowd.floor.reconnect(at("10:00:20"))
+    assert not crowd.floor.desk._venue._exchange.knows(order_id)

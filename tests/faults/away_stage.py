@@ -130,8 +130,14 @@ class AwayStage:
         while server.pid is not None:
             pass
 
-    async def restart(self, server: ServerProcess) -> None:
-        await asyncio.to_thread(server.restart)
+    async def restart(self, server: ServerProcess, *, price: float | None = None) -> None:
+        """With `price` the market goes on at it meanwhile."""
+        restarting = asyncio.create_task(asyncio.to_thread(server.restart))
+        while not restarting.done():
+            if price is not None:
+                await self.price(price)
+            await asyncio.wait({restarting}, timeout=0.5)
+        await restarting
 
     async def close(self) -> None:
         for host in self._hosts:

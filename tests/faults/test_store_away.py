@@ -16,8 +16,6 @@ from tests.faults.away_stage import HIGH, LOW, AwayStage, reasons
 
 pytestmark = pytest.mark.slow  # each boots servers of its own
 
-STORE_AWAY = "the store of the journal is away"
-
 
 @pytest.fixture
 async def stage(tmp_path: Path, valkey: ServerProcess, mongod: ServerProcess) -> AsyncIterator[AwayStage]:
@@ -31,13 +29,9 @@ async def test_a_stop_that_is_touched_while_mongod_is_dead_closes_the_position_o
     stage.kill(stage.mongod)
     await stage.price(LOW)
     await stage.hears(EventType.POSITION_CLOSED, exit_reason="SL")
-    await stage.enter()
-    await stage.hears(EventType.SIGNAL_SKIPPED)
 
     assert stage.mongod.pid is None  # all of that went without it
     assert [line.leg for line in stage.sent()] == [Leg.ENTRY, Leg.EXIT]
-    assert reasons(await stage.of(EventType.SIGNAL_SKIPPED)) == ["risk_limit"]
-    assert [event.data["detail"] for event in await stage.of(EventType.SIGNAL_SKIPPED)] == [STORE_AWAY]
     assert [path.suffix for path in stage.host.logs()] == [".log"]
 
     await stage.restart(stage.mongod)
@@ -45,6 +39,21 @@ async def test_a_stop_that_is_touched_while_mongod_is_dead_closes_the_position_o
     assert stage.host.logs() == []
     await stage.enter()
     await stage.hears(EventType.POSITION_OPENED, times=2)
+    await stage.books_agree()
+    assert [line.leg for line in stage.sent()] == [Leg.ENTRY, Leg.EXIT, Leg.ENTRY]
+
+
+async def test_a_signal_that_comes_while_mongod_is_dead_is_followed_once_when_it_is_back(stage: AwayStage) -> None:
+    await stage.begin()
+    stage.kill(stage.mongod)
+    await stage.price(LOW)
+    await stage.hears(EventType.POSITION_CLOSED)
+    await stage.enter()
+    await stage.hears(EventType.SIGNAL, times=2, price=HIGH)
+    assert [line.leg for line in stage.sent()] == [Leg.ENTRY, Leg.EXIT]
+
+    await stage.restart(stage.mongod, price=HIGH)
+    await stage.hears(EventType.POSITION_OPENED, times=2, price=HIGH)
     await stage.books_agree()
     assert [line.leg for line in stage.sent()] == [Leg.ENTRY, Leg.EXIT, Leg.ENTRY]
 

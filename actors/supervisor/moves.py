@@ -82,9 +82,13 @@ class Moves:
     # --- what goes on by itself ---
 
     async def restore(self) -> None:
-        for document in await self._store.find(MOVES, {}):
+        for document in await self._store.find(MOVES, {}, sort="begun_at"):
+            key = str(document["_id"])
             fields = {name: document.get(name) for name in Move.__struct_fields__}
-            move = self._open[str(document["_id"])] = msgspec.convert(fields, Move)
+            move = self._open[key] = msgspec.convert(fields, Move)
+            if await self._is_answered(key):  # he was there, and may have gone on since
+                await self.acknowledged(key)
+                continue
             await self._sessions.move(move.user_id, Placement(move.target, move.kind))
             await self._dispatcher.route(move.user_id, self._news(move), move.command_id, None)
         for host_id in self._sessions.closed:
@@ -97,17 +101,21 @@ class Moves:
     async def look_again(self) -> None:
         """An answer that was not heard is in the collection."""
         for key in list(self._open):
-            document = await self._store.get("commands", key)
-            if document is not None and "outcome" in document:
+            if await self._is_answered(key):
                 await self.acknowledged(key)
         await self._pump()
+
+    async def _is_answered(self, key: str) -> bool:
+        document = await self._store.get("commands", key)
+        return document is not None and "outcome" in document
 
     async def acknowledged(self, key: str) -> None:
         """The effect of a command is durable: if it was a move, the new host has the user."""
         move = self._open.pop(key, None)
         if move is None:
             return
-        await self._dispatcher.send(move.source, Release(user_id=move.user_id))
+        if self._sessions.host_of(move.user_id) != move.source:  # he has not come back by a later move
+            await self._dispatcher.send(move.source, Release(user_id=move.user_id))
         await self._store.delete(MOVES, key)
         logger.info("user {} has moved from {} to {}", move.user_id, move.source, move.target)
         await self._sessions.end_if_left(move.source)

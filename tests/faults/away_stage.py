@@ -44,11 +44,11 @@ def settings(protection: Protection = PLAIN) -> SessionConfig:
 class HostProcess:
     """One process of the host, on a machine of its own: `folder` holds its local logs and its desk's ledger."""
 
-    def __init__(self, folder: Path, *, redis_url: str, mongodb_url: str) -> None:
+    def __init__(self, folder: Path, *, redis_url: str, mongodb_url: str, name: str = HOST) -> None:
         self.folder = folder
         self.told: list[str] = []
         """What it has logged."""
-        command = [sys.executable, "-m", "tests.faults.host_process", str(folder), HOST]
+        command = [sys.executable, "-m", "tests.faults.host_process", str(folder), name]
         environment = os.environ | {"REDIS_URL": redis_url, "MONGODB_URL": mongodb_url}
         self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
         # By a pipe, since the size of its files may be limited.
@@ -97,16 +97,29 @@ class AwayStage:
 
     # --- processes ---
 
-    async def begin(self, protection: Protection = PLAIN) -> None:
-        """A host that runs, with one user who holds one position."""
+    async def prepare(self) -> None:
+        """Servers with collections, a market with a price, and a host."""
         await self.store.prepare()
         await self.journal.prepare()
         await self.price(HIGH)
-        await self.store.upsert("sessions", {USER: {"active": True, "host": HOST}})
         self.start_host()
+
+    def open_market(self) -> None:
+        """From here on venue time goes with ours."""
+        self._open_at = asyncio.get_running_loop().time()
+
+    async def home(self) -> str:
+        session = await self.store.get("sessions", USER)
+        assert session is not None
+        return str(session["host"])
+
+    async def begin(self, protection: Protection = PLAIN) -> None:
+        """A host that runs, with one user who holds one position."""
+        await self.prepare()
+        await self.store.upsert("sessions", {USER: {"active": True, "host": HOST}})
         await self.command(StartSession(ts=self._now, command_id="start", config=settings(protection)))
         await self.hears(EventType.SESSION_STARTED)
-        self._open_at = asyncio.get_running_loop().time()  # from here on venue time goes with ours
+        self.open_market()
         await self.enter()
         await self.hears(EventType.POSITION_OPENED)
 
@@ -118,6 +131,12 @@ class AwayStage:
     def start_elsewhere(self) -> HostProcess:
         """The host as its cluster starts it on another machine, whose network is whole."""
         self._hosts.append(HostProcess(self.state / "elsewhere", redis_url=self.valkey.url, mongodb_url=self.mongod.url))
+        return self._hosts[-1]
+
+    def start_beside(self, name: str) -> HostProcess:
+        """Another host."""
+        folder = self.state / name
+        self._hosts.append(HostProcess(folder, redis_url=self.valkey.url, mongodb_url=self.mongod.url, name=name))
         return self._hosts[-1]
 
     @property

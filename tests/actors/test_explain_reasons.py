@@ -25,7 +25,7 @@ from runtime.events import (
 from runtime.halts import HaltScope, HaltTarget
 from runtime.market import Timeframe
 from runtime.orders import Leg, OrderUnknown
-from runtime.outages import BrokerChanged, FeedChanged, StoreChanged
+from runtime.outages import BrokerChanged, FeedChanged
 from runtime.reconcile import SkipReason
 from runtime.session import Mode, OnBreach, Protection, RiskLimits, SessionConfig, Sizing, SizingMethod, Subscription
 from runtime.signals import Side, Signal
@@ -217,13 +217,6 @@ async def _() -> tuple[Day, Signal]:
 async def _() -> tuple[Day, Signal]:
     day = Day()
     await day.lives(BrokerChanged(ts=at("09:50"), up=False))
-    return day, LONG
-
-
-@refusal("risk_limit: store", "the store of the journal is away")
-async def _() -> tuple[Day, Signal]:
-    day = Day()
-    await day.lives(StoreChanged(ts=at("09:50"), up=False))
     return day, LONG
 
 

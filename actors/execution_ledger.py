@@ -28,6 +28,8 @@ DECIDED, PUBLISHED, FAILED = "decided", "published", "failed"
 SIGNALS_KEPT = 100_000
 STORE_SECONDS_MAX = 2.0
 """Prices wait no longer than this for a signal to become durable; the signal waits by itself then."""
+SENT_TOGETHER = 100
+"""Signals that were withheld, made durable at once, so that a backlog shrinks while new ones come."""
 _RETRY_SECONDS = 1.0
 
 
@@ -89,10 +91,9 @@ class ExecutionLedger:
     async def settled(self) -> None:
         """Send what was withheld and write the notes that are left. May be called while `run` is at it: both do no harm."""
         while self._withheld:
-            message = self._withheld[0]
-            await self._execute([message])
-            if self._withheld[:1] == [message]:
-                del self._withheld[0]
+            messages = self._withheld[:SENT_TOGETHER]
+            await self._execute(messages)
+            self._withheld = [message for message in self._withheld if message not in messages]
         await self._write_notes()
 
     async def _execute(self, messages: Sequence[SignalMessage]) -> list[Signal]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ CURSOR = "shoal:cursor:signals:inbound"
 QUOTE_SECONDS_MAX = 10.0
 """How long a signal waits for the first quote of what it is about: after a restart, or when nobody followed it before."""
 _LOOK_AGAIN_SECONDS = 0.1
+_AFTER = timedelta(milliseconds=1)
 
 
 class InboundSignals:
@@ -41,6 +42,8 @@ class InboundSignals:
     ) -> None:
         self._bus, self._store, self._clock, self._feed, self._master = bus, store, clock, feed, master
         self._quotes = quotes
+        self._newest: dict[str, datetime] = {}
+        """strategy key -> time of the newest signal on it."""
 
     async def run(self, now: Callable[[], datetime | None], send: Callable[[Signal], Awaitable[None]]) -> None:
         """`send` takes each signal out to the hosts, in the order they came."""
@@ -79,6 +82,8 @@ class InboundSignals:
             await self._clock.sleep(_LOOK_AGAIN_SECONDS)
             waited += _LOOK_AGAIN_SECONDS
             quote, ts = self._quotes.get(instrument.id), now()
+        if ts is not None:
+            ts = await self._not_before_the_last(inbound.strategy_key, ts)
         spot = self._quotes.get(inbound.symbol)
         price = inbound.price or (None if spot is None else spot.price)
         contract_price = inbound.price if quote is None else quote.price
@@ -107,6 +112,17 @@ class InboundSignals:
             ts=ts,
             context={"source": inbound.source, "sender_price": inbound.price},
         )
+
+    async def _not_before_the_last(self, strategy_key: str, ts: datetime) -> datetime:
+        """A made-up market goes on from its last full minute after a restart; a signal older than the last one would count as overtaken."""
+        if strategy_key not in self._newest:
+            earlier = await self._store.find(
+                "signals", {"strategy_key": strategy_key, "ts": {"$ne": None}}, sort="ts", descending=True, limit=1
+            )
+            self._newest[strategy_key] = earlier[0]["ts"] + _AFTER if earlier else ts
+        ts = max(ts, self._newest[strategy_key])
+        self._newest[strategy_key] = ts + _AFTER
+        return ts
 
     async def _contract(self, symbol: InstrumentId) -> Instrument:
         instrument = await self._master.instrument(symbol)

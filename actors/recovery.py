@@ -11,7 +11,8 @@ from actors.kill_switch import KillSwitch
 from actors.outbox import Outbox
 from actors.recent import Recent
 from actors.streams import unless_redis_is_away
-from actors.trading_floor import Answer, Input, TradingFloor
+from actors.trading_floor import TradingFloor
+from actors.turned import Answer, Input
 from actors.user_trader import UserTrader, fold
 from runtime import channels
 from runtime.events import JournalRecord, SessionRecovered, SignalArrived

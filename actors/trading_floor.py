@@ -7,14 +7,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import TypeAlias
 
 from loguru import logger
 
 from actors.desk import LiveDesk, OrderRouter, PaperDesk
 from actors.kill_switch import KillSwitch
 from actors.outbox import Outbox
-from actors.turned import NOT_MEASURED, Failure, Stopwatch, Turned
+from actors.turned import NOT_MEASURED, Answer, Failure, Input, Stopwatch, Turned
 from actors.user_trader import UserTrader, replay
 from actors.wake_ups import WakeUps
 from actors.wire import decode_input, encode
@@ -46,10 +45,6 @@ CHUNK = 256
 YIELD_EVERY = 64
 SENT_AT_ONCE = 32
 """Traders whose orders leave before the host listens again whether an operator has halted."""
-
-Input: TypeAlias = tuple[str, EngineInput]
-"""(user id, what its trader is to take in)."""
-Answer: TypeAlias = tuple[str, OrderEvent]
 
 
 class TradingFloor:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import msgspec
 
 from actors.user_trader import UserTrader
 from runtime.events import Effect, EngineInput, JournalRecord
+from runtime.orders import OrderEvent
+
+Input: TypeAlias = tuple[str, EngineInput]
+"""(user id, what its trader is to take in)."""
+Answer: TypeAlias = tuple[str, OrderEvent]
 
 
 class Turned(msgspec.Struct, frozen=True):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from actors.trading_floor import CHUNK, Input
+from actors.trading_floor import CHUNK
+from actors.turned import Input
 from actors.wire import decode_input
 from runtime.events import JournalRecord, PauseSession, SignalArrived, SquareOff
 from tests.actors.floors import Crowd

@@ -255,7 +255,7 @@ def _connect(state: Path, address: str | None) -> str:
         os.environ["RAY_AUTH_TOKEN_PATH"] = str(_token(state))
     try:
         context = ray.init(address=address or "local", namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR", **local)
-    except (ConnectionError, RuntimeError) as error:
+    except Exception as error:  # Ray raises a bare `Exception` where a node does not come up in time
         raise ServerUnavailable(f"Ray at {address or 'this machine'} cannot be reached or started: {error}") from error
     return str(context.address_info["address"])
 

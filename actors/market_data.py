@@ -23,7 +23,7 @@ from actors.strategy_failures import note_failure
 from actors.wire import BeginSession, SetStrategies, SignalMessage, decode_instruments, decode_market_request, encode
 from runtime import channels
 from runtime.calendar import ExchangeCalendar
-from runtime.errors import InvalidInput
+from runtime.errors import InvalidInput, ServerUnavailable
 from runtime.market import (
     Candle,
     FeedClock,
@@ -182,7 +182,10 @@ class MarketData:
 
     async def _read_control(self) -> None:
         while True:
-            await self._obey(await self._bus.read(channels.MARKET_CONTROL, self._control_cursor, block_seconds=5.0))
+            try:
+                await self._obey(await self._bus.read(channels.MARKET_CONTROL, self._control_cursor, block_seconds=5.0))
+            except ServerUnavailable as error:
+                logger.warning("requests to the market wait for Redis: {}", error)
 
     async def _obey(self, entries: list[tuple[str, bytes]]) -> None:
         """Only the newest list of strategies counts: it names them all."""

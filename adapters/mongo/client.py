@@ -23,6 +23,8 @@ _FIND_SECONDS_MIN = 1.0
 _PAUSE_SECONDS = (0.02, 0.5)
 _INDEX_OPTIONS_CONFLICT = 85
 _DUPLICATE_KEY = 11000
+_KEY_NOT_FOUND = 211
+"""A server that has just started cannot yet check the cluster time that the driver remembers of the one before."""
 
 
 class Database:
@@ -101,5 +103,7 @@ def _is_transient(error: PyMongoError) -> bool:
     if isinstance(error, BulkWriteError):
         return bool(error.details["writeConcernErrors"]) or only_duplicates(error)
     if isinstance(error, DuplicateKeyError):
+        return True
+    if isinstance(error, OperationFailure) and error.code == _KEY_NOT_FOUND:
         return True
     return isinstance(error, ConnectionFailure) or error.timeout or error.has_error_label("RetryableWriteError")

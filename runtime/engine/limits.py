@@ -66,7 +66,8 @@ def slot_refuses(turn: Turn, slot: Slot, subscription: Subscription, signal: Sig
         return SkipReason.MARKET_CLOSED, f"square-off time {protection.square_off:%H:%M} has passed"
     if (expiry := expiry_exit(protection, signal.instrument)) is not None and turn.ts >= expiry:
         return SkipReason.EXPIRY, f"min_days_to_expiry {protection.min_days_to_expiry}, expiry {signal.instrument.expiry}"
-    if slot.last_entry_at is not None and turn.ts - slot.last_entry_at < subscription.cooldown:
+    # Without a cooldown the clock is not looked at: that of a made-up market goes back a little when its process is replaced.
+    if subscription.cooldown and slot.last_entry_at is not None and turn.ts - slot.last_entry_at < subscription.cooldown:
         return SkipReason.COOLDOWN, f"last entry {slot.last_entry_at.isoformat()}, cooldown {subscription.cooldown}"
     if protection.max_trades_per_day is not None and slot.trades_today >= protection.max_trades_per_day:
         return SkipReason.RISK_LIMIT, f"max_trades_per_day {protection.max_trades_per_day}"

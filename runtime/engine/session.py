@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from runtime.engine.entering import drop_pending, take_up
+from runtime.engine.entering import drop_pending, move_on, take_up
 from runtime.engine.leaving import alert, exit_all, request_exit
 from runtime.engine.sending import advance
 from runtime.engine.timing import on_time
@@ -256,11 +256,12 @@ def configure(turn: Turn, config: SessionConfig) -> None:
         turn.cancel_entry(slot)
         if slot.is_blank:
             del state.slots[key]
-    for slot in state.slots.values():
+    for slot in list(state.slots.values()):
         if slot.position is not None:
             advance(turn, slot)
             turn.set_deadline(slot)
             turn.watch(slot)
+            move_on(turn, slot)
     on_time(turn)
 
 

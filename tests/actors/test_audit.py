@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 import pytest
 
-from actors.explain import Explanation, explain
+from actors.explain import Explanation
 from actors.projection import ORDER_IDS, project
-from actors.user_trader import UserTrader
-from adapters.memory import MemoryJournal, MemoryStore
+from adapters.memory import MemoryStore
 from runtime.events import (
     EngineInput,
     HaltTrading,
@@ -19,68 +17,19 @@ from runtime.events import (
     PauseSubscription,
     PriceTouched,
     PublicEvent,
-    RepeatCommand,
-    ResumeSubscription,
     SignalArrived,
     SquareOff,
-    StartSession,
     StopSession,
-    Subscribe,
     TimeAdvanced,
-    Unsubscribe,
 )
 from runtime.halts import HaltScope, HaltTarget
-from runtime.orders import Leg, Order, OrderCancelled, OrderFilled, OrderRejected
+from runtime.orders import Leg, OrderCancelled, OrderRejected
 from runtime.session import OnBreach, Protection, SessionConfig, Sizing, SizingMethod
 from runtime.signals import Side, Signal
-from runtime.state import EngineState
-from tests.builders import SUBSCRIPTION, at, config, option, orders, signal
+from tests.actors.audited_day import Day
+from tests.builders import SUBSCRIPTION, at, config, option, signal
 
 _decode_event = msgspec.json.Decoder(PublicEvent).decode
-
-
-class Day:
-    """One user's inputs, journaled as in production; `orders` are those sent, in order."""
-
-    def __init__(self, settings: SessionConfig | None = None) -> None:
-        self.journal = MemoryJournal()
-        self.orders: list[Order] = []
-        self.texts: list[str] = []
-        self._trader = UserTrader("u1", state=EngineState(user_id="u1"), number=0, epoch=1)
-        self._first = StartSession(ts=at("09:15"), command_id="c", config=settings or config())
-
-    async def lives(self, *inputs: EngineInput) -> None:
-        for event in (self._first, *inputs) if not self.texts else inputs:
-            record, effects = self._trader.take(event)
-            await self.journal.append([record])
-            self.texts += record.events
-            self.orders += orders(effects)
-
-    async def arrives(self, what: Signal) -> None:
-        await self.lives(SignalArrived(ts=what.ts, signal=what))
-
-    async def fills(self, order: Order, price: int, clock: str, quantity: int | None = None) -> None:
-        done = order.quantity if quantity is None else Decimal(quantity)
-        name = f"f{len(self.texts)}"
-        event = OrderFilled(ts=at(clock), order_id=order.order_id, fill_id=name, quantity=done, price=Decimal(price))
-        await self.lives(event)
-
-    async def explains(self, what: Signal) -> Explanation:
-        return await explain(self.journal, MemoryStore(), "u1", what.signal_id)
-
-    def decided(self, what: Signal) -> tuple[object, ...]:
-        """(current, target, decision, reason) of the record."""
-        found = self.records("execution_logs")[f"u1:{what.signal_id}"]
-        return found["current"], found["target"], found["decision"], found["reason"]
-
-    def records(self, collection: str) -> dict[str, dict[str, Any]]:
-        begun, changed, sent = project([_decode_event(text) for text in self.texts])
-        assert not changed[collection].keys() - begun[collection].keys()
-        assert not sent
-        return begun[collection]
-
-    def sent(self, *legs: Leg) -> list[str]:
-        return [order.order_id for order in self.orders if order.leg in legs]
 
 
 def titles(explanation: Explanation) -> list[str]:
@@ -354,63 +303,3 @@ async def test_every_message_of_an_order_has_its_record() -> None:
     found = [log for log in day.records("order_logs").values() if log["order_id"] == entry.order_id]
     assert [(log["message"], log["ts"]) for log in found] == [("SUBMIT", at("10:00")), ("FILLED", at("10:00"))]
     assert found[1]["price"] == "100"
-
-
-KEY = f"u1:{SUBSCRIPTION.key}"
-
-
-async def followed(*inputs: EngineInput) -> dict[str, Any]:
-    """The record of the one strategy, whose session started at 09:15."""
-    day = Day()
-    await day.lives(*inputs)
-    return project([_decode_event(text) for text in day.texts]).changed["subscriptions"][KEY]
-
-
-async def test_a_subscription_has_its_settings_since_the_start_of_the_session() -> None:
-    record = await followed()
-    assert (record["status"], record["since"], record["until"]) == ("ACTIVE", at("09:15"), None)
-    assert (record["user_id"], record["strategy_key"], record["timeframe"]) == ("u1", SUBSCRIPTION.key, "1m")
-    assert record["sizing"]["quantity"] == "30"
-
-
-CHANGED = msgspec.structs.replace(SUBSCRIPTION, sizing=Sizing(method=SizingMethod.FIXED, quantity=Decimal(60)))
-
-
-@pytest.mark.parametrize(
-    ("inputs", "status", "quantity"),
-    [
-        ([PauseSubscription(ts=at("10:00"), command_id="p", key=SUBSCRIPTION.key)], "PAUSED", "30"),
-        (
-            [
-                PauseSubscription(ts=at("10:00"), command_id="p", key=SUBSCRIPTION.key),
-                ResumeSubscription(ts=at("10:01"), command_id="r", key=SUBSCRIPTION.key),
-            ],
-            "ACTIVE",
-            "30",
-        ),
-        ([Subscribe(ts=at("10:00"), command_id="s", subscription=CHANGED)], "ACTIVE", "60"),
-        ([StartSession(ts=at("10:00"), command_id="s", config=config(capital=Decimal(7)))], "ACTIVE", "30"),
-    ],
-)
-async def test_a_change_of_a_subscription_keeps_its_beginning(inputs: list[EngineInput], status: str, quantity: str) -> None:
-    record = await followed(*inputs)
-    assert (record["status"], record["since"], record["until"]) == (status, at("09:15"), None)
-    assert record["sizing"]["quantity"] == quantity
-
-
-LEAVE = Unsubscribe(ts=at("10:00"), command_id="u", key=SUBSCRIPTION.key)
-
-
-async def test_a_subscription_that_was_left_has_an_end_until_it_is_followed_again() -> None:
-    left = await followed(LEAVE)
-    back = await followed(LEAVE, Subscribe(ts=at("11:00"), command_id="s", subscription=CHANGED))
-    assert (left["status"], left["since"], left["until"]) == ("ENDED", at("09:15"), at("10:00"))
-    assert (back["status"], back["since"], back["until"]) == ("ACTIVE", at("11:00"), None)
-
-
-async def test_an_answer_said_again_follows_nothing_again() -> None:
-    day = Day()
-    await day.lives(LEAVE)
-    first = _decode_event(day.texts[0]).data
-    await day.lives(RepeatCommand(ts=at("11:00"), command_id="c", accepted=True, outcome=first))
-    assert project([_decode_event(text) for text in day.texts]).changed["subscriptions"][KEY]["status"] == "ENDED"

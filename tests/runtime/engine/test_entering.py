@@ -113,6 +113,14 @@ def test_guard_rails_refuse_with_their_reason(settings, reason: str) -> None:
     assert data_of(effects, "SIGNAL_SKIPPED")["reason"] == reason
 
 
+def test_without_a_cooldown_a_clock_that_has_gone_back_refuses_nothing() -> None:
+    trader = in_trade()
+    (close,) = orders(arrive(trader, signal(Side.FLAT, "10:01")))
+    fill(trader, close, "100", "10:01")
+    again = SignalArrived(ts=at("09:59:30"), signal=signal(Side.LONG, "10:01:01"))
+    assert len(orders(trader.process(again))) == 1
+
+
 def test_the_cooldown_counts_from_the_last_entry() -> None:
     trader = in_trade(config(cooldown=timedelta(minutes=15)))
     (close,) = orders(arrive(trader, signal(Side.FLAT, "10:05")))

@@ -268,7 +268,7 @@ def _hear_ray() -> None:
     def note(data: dict[str, Any], *, ignore_prefix: bool = False) -> None:
         del ignore_prefix
         for line in data["lines"]:
-            logger.debug("Ray: {}", line)
+            logger.trace("Ray: {}", line)
 
     worker.print_to_stdstream = note
 

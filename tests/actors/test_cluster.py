@@ -12,7 +12,7 @@ def test_what_ray_tells_a_driver_goes_into_the_log_and_not_to_the_terminal(capfd
     from ray._private import worker
 
     heard: list[str] = []
-    sink = logger.add(heard.append, level="DEBUG", format="{message}")
+    sink = logger.add(heard.append, level="TRACE", format="{message}")
     _hear_ray()
     worker.print_to_stdstream(
         {"lines": ["WARNING: 9 PYTHON worker processes have been started"], "pid": "raylet", "is_err": False}, ignore_prefix=False

@@ -125,4 +125,4 @@ def test_every_event_of_the_day_satisfies_its_published_schema(day: Played) -> N
     validators = {event_type: jsonschema.Draft202012Validator(event_schema(event_type)) for event_type in EventType}
     for events in day.books.events.values():
         for event in events:
-            validators[event.type].validate(msgspec.to_builtins(event))
+            assert list(validators[event.type].iter_errors(msgspec.to_builtins(event))) == []

@@ -191,6 +191,9 @@ async def test_the_clock_goes_on_in_a_silence_but_closes_no_minute_before_the_ma
     await eventually(lambda: reader.ticks(wire.index), wire.advance)
     last = reader.ticks(wire.index)[-1].ts.replace(second=59, microsecond=999_999)
     await eventually(lambda: reader.of(FeedClock)[-1].ts == last)
+    for _ in range(50):  # were it to go on, it would be minutes further by then
+        await asyncio.sleep(0.01)
+    assert reader.of(FeedClock)[-1].ts == last
     await wire.advance_to(at("15:31"))
     await eventually(lambda: reader.of(FeedClock)[-1].ts > at("15:40"))
     await reader.close()
